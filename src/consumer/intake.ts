@@ -1,0 +1,60 @@
+import type { LogBatch } from '../log/port.ts'
+
+/**
+ * Batches that adapt to load: whatever has come in while the last was worked on is the next, at most
+ * `maxRecords`. Small and fresh when idle, large when behind; fetching goes on during the work, and stops
+ * while `maxRecords` wait.
+ */
+export async function* intake(
+  batches: AsyncIterable<LogBatch>,
+  maxRecords: number,
+  signal: AbortSignal,
+): AsyncGenerator<readonly LogBatch[], void, void> {
+  const waiting: LogBatch[] = []
+  let records = 0
+  let finished = false
+  let failure: unknown
+  let wakeTaker: () => void = () => {}
+  let wakeFiller: () => void = () => {}
+  const leaving = new AbortController()
+
+  const fill = async (): Promise<void> => {
+    try {
+      for await (const batch of batches) {
+        waiting.push(batch)
+        records += batch.records.length
+        wakeTaker()
+        while (records >= maxRecords && !leaving.signal.aborted) await new Promise<void>((wake) => (wakeFiller = wake))
+        if (leaving.signal.aborted) break
+      }
+    } catch (error) {
+      failure = error
+    } finally {
+      finished = true
+      wakeTaker()
+    }
+  }
+
+  const filled = fill()
+  try {
+    while (true) {
+      while (waiting.length === 0 && !finished) await new Promise<void>((wake) => (wakeTaker = wake))
+      if (waiting.length === 0 || signal.aborted) break
+      const taken: LogBatch[] = []
+      let count = 0
+      while (waiting.length > 0 && (count === 0 || count + waiting[0]!.records.length <= maxRecords)) {
+        const batch = waiting.shift()!
+        taken.push(batch)
+        count += batch.records.length
+      }
+      records -= count
+      wakeFiller()
+      yield taken
+    }
+    if (failure !== undefined && !signal.aborted) throw failure
+  } finally {
+    leaving.abort()
+    wakeFiller()
+    void filled
+  }
+}

@@ -1,0 +1,88 @@
+import { EmbudoError, messageOf } from '../../define/error.ts'
+import type { DomainEvent } from '../../define/event.ts'
+import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
+import type { TallyDefinition } from '../../define/tally.ts'
+import { addMoney } from '../../define/money.ts'
+
+/** A row as it is known: whether the table has it, and what it holds; `row` is null where it does not. */
+export interface KnownRow {
+  readonly stored: boolean
+  readonly row: Row | null
+}
+
+/** What the row is after one more event of its subject. Throws `fold_failed`: the same event always would. */
+export const evolveRow = (
+  model: ReadModelDefinition,
+  known: KnownRow | undefined,
+  event: DomainEvent<Record<string, unknown>>,
+): KnownRow => {
+  const evolve = model.evolve[event.type]
+  if (evolve === undefined) return known ?? absent
+  const before = known?.row ?? firstRow(model, event.subject)
+  try {
+    return { stored: known?.stored ?? false, row: evolve(before, event as DomainEvent<never>) }
+  } catch (cause) {
+    throw foldFailed(model, event, cause)
+  }
+}
+
+/** Adds what an event counts to the partial rows of its partition, by key. */
+export const countEvent = (
+  tally: TallyDefinition,
+  keyColumns: readonly string[],
+  rows: Map<string, Row>,
+  event: DomainEvent<Record<string, unknown>>,
+): void => {
+  const count = tally.count[event.type]
+  if (count === undefined) return
+  let counted: Readonly<Record<string, unknown>> | null
+  try {
+    counted = count(event as DomainEvent<never>)
+  } catch (cause) {
+    throw foldFailed(tally, event, cause)
+  }
+  if (counted === null) return
+  const key = keyColumns.length === 1 ? String(counted[keyColumns[0]!]) : JSON.stringify(keyColumns.map((name) => counted[name]))
+  const row = rows.get(key)
+  if (row === undefined) rows.set(key, { ...zeroes(tally), ...counted, _partition: event.partition })
+  else for (const [name, measure] of Object.entries(tally.measures)) row[name] = combined(measure, row[name], counted[name])
+}
+
+const absent: KnownRow = { stored: false, row: null }
+
+const firstRow = (model: ReadModelDefinition, subject: string): Row => {
+  const row: Row = {}
+  for (const name of Object.keys(model.columns)) row[name] = null
+  return Object.assign(row, model.initial(subject))
+}
+
+/** A sum of nothing is 0 where its column may not be null. */
+const zeroes = (tally: TallyDefinition): Row => {
+  const row: Row = {}
+  for (const name of Object.keys(tally.measures)) {
+    const column = tally.columns[name]
+    row[name] = typeof column === 'string' && /\bnot null\b/.test(column) ? 0 : null
+  }
+  return row
+}
+
+const combined = (measure: 'sum' | 'min' | 'max', left: unknown, right: unknown): unknown => {
+  if (left === null || left === undefined) return right ?? null
+  if (right === null || right === undefined) return left
+  if (measure === 'sum') {
+    return typeof left === 'number' && typeof right === 'number' ? left + right : addMoney(String(left), String(right))
+  }
+  const rightIsLess = (right as string | number) < (left as string | number)
+  return (measure === 'min') === rightIsLess ? right : left
+}
+
+const foldFailed = (
+  projection: { readonly name: string },
+  event: DomainEvent,
+  cause: unknown,
+): EmbudoError =>
+  new EmbudoError(
+    'fold_failed',
+    `${projection.name} cannot apply ${event.type} at ${event.topic}:${event.partition}:${event.offset}: ${messageOf(cause)}`,
+    { facts: { projection: projection.name, topic: event.topic, partition: event.partition, offset: event.offset }, cause },
+  )
