@@ -6,7 +6,9 @@ import type { Log, LogBatch, LogReader } from '../log/port.ts'
 import { verifyMark } from './mark.ts'
 import type { Membership } from './membership.ts'
 import { type PartitionOf, type Position, raiseEpoch } from './positions.ts'
-import { reportStatus } from './status.ts'
+import { type PartitionStatus, reportStatus } from './status.ts'
+
+export type { PartitionStatus } from './status.ts'
 
 export interface ConsumerOptions {
   /** `lead_profile`, `events`, `saga:enrollment` */
@@ -36,17 +38,15 @@ export interface Consumer extends AsyncDisposable {
   status(): PartitionStatus[]
 }
 
-export interface PartitionStatus extends PartitionOf {
-  readonly state: 'starting' | 'running' | 'waiting' | 'failed'
-  readonly error: string | undefined
-}
+/** A process reads dozens of partitions for each reader: this is what each may have fetched ahead. */
+const partitionBufferBytes = 1024 * 1024
 
 /** Runs `run` for each partition that this process owns, for as long as it owns it. */
 export const startConsumer = async (options: ConsumerOptions, parts: ConsumerParts): Promise<Consumer> => {
   const { log, membership } = parts
   const logger = parts.logger.child({ reader: options.reader, generation: options.generation })
   const all = await partitionsOf(log, options)
-  const reader = log.reader()
+  const reader = log.reader({ maxBufferedBytes: partitionBufferBytes })
   const running = new Map<string, Running>()
   let stopped = false
 
@@ -107,9 +107,18 @@ const superviseTask = (
   }
 
   const attempt = async (): Promise<void> => {
-    const position = await takeOver(parts.pool, parts.log, parts.reader, of)
+    const position = await takeOver(parts, of, signal)
     become('running')
-    await run(position, parts.reader.read(of.topic, of.partition, position.nextOffset, signal), signal)
+    const ending = new AbortController()
+    const ends = AbortSignal.any([signal, ending.signal])
+    const batches = parts.reader.read(of.topic, of.partition, position.nextOffset, ends)[Symbol.asyncIterator]()
+    try {
+      await run(position, { [Symbol.asyncIterator]: () => batches }, ends)
+    } finally {
+      // The reader reads a partition once at a time: the next attempt begins when this reading has ended.
+      ending.abort()
+      await batches.return?.()
+    }
   }
 
   const supervise = async (): Promise<void> => {
@@ -136,13 +145,17 @@ const superviseTask = (
   return { abort, done: supervise(), status: () => status }
 }
 
-const takeOver = async (pool: Pool, log: Log, reader: LogReader, of: PartitionOf): Promise<Position> => {
+const takeOver = async (
+  { pool, log, reader }: ConsumerParts & { readonly reader: LogReader },
+  of: PartitionOf,
+  signal: AbortSignal,
+): Promise<Position> => {
   const bounds = (await log.bounds(of.topic)).find((candidate) => candidate.partition === of.partition)
   if (bounds === undefined) {
     throw new EmbudoError('partition_missing', `${of.topic} has no partition ${of.partition}`, { facts: { ...of } })
   }
   const position = await raiseEpoch(pool, of, bounds.start)
-  await verifyMark(position, bounds, reader)
+  await verifyMark(position, bounds, reader, signal)
   return position
 }
 

@@ -21,6 +21,7 @@ export const verifyMark = async (
   position: Position,
   { start, end }: PartitionBounds,
   reader: LogReader,
+  signal: AbortSignal,
 ): Promise<void> => {
   const { nextOffset, topic, partition } = position
   const changed = (what: string): EmbudoError =>
@@ -32,7 +33,8 @@ export const verifyMark = async (
   if (nextOffset > end) throw changed(`it ends at ${end}, and ${nextOffset} was applied`)
   if (nextOffset < start) throw changed(`it begins at ${start}, and ${nextOffset} to ${start - 1} were never applied`)
   if (nextOffset === start || position.mark === '') return
-  const before = await recordAt(reader, topic, partition, nextOffset - 1)
+  const before = await recordAt(reader, topic, partition, nextOffset - 1, signal)
+  signal.throwIfAborted()
   if (before === undefined || markOf(before) !== position.mark) {
     throw changed(`another record stands at ${nextOffset - 1}`)
   }
@@ -43,10 +45,9 @@ const recordAt = async (
   topic: string,
   partition: number,
   offset: number,
+  signal: AbortSignal,
 ): Promise<LogRecord | undefined> => {
-  const abort = new AbortController()
-  for await (const batch of reader.read(topic, partition, offset, abort.signal)) {
-    abort.abort()
+  for await (const batch of reader.read(topic, partition, offset, signal)) {
     const first = batch.records[0]
     return first?.offset === offset ? first : undefined
   }

@@ -1,5 +1,10 @@
 import type { Pool } from 'pg'
-import type { PartitionStatus } from './consumer.ts'
+import type { PartitionOf } from './positions.ts'
+
+export interface PartitionStatus extends PartitionOf {
+  readonly state: 'starting' | 'running' | 'waiting' | 'failed'
+  readonly error: string | undefined
+}
 
 /** For people to look at; nothing decides by it. */
 export const reportStatus = async (pool: Pool, worker: string, status: PartitionStatus): Promise<void> => {

@@ -6,7 +6,8 @@ import { readPositions } from '../consumer/positions.ts'
 import { topicName } from '../define/catalog.ts'
 import { messageOf } from '../define/error.ts'
 import type { Codec } from '../log/codec.ts'
-import type { Log, LogBatch } from '../log/port.ts'
+import type { Log } from '../log/port.ts'
+import type { ObserveBatches } from '../telemetry/observers.ts'
 import type { PostgresProjection } from './definition.ts'
 import { beginGeneration, ensureFirstGeneration, type Generation, listGenerations } from './generations.ts'
 import { dropRetired, prepareGeneration } from './postgres/prepare.ts'
@@ -24,7 +25,7 @@ export interface ManagerParts {
   readonly prefix: string
   readonly batchRecords: number
   readonly cacheRows: number
-  readonly applied: (reader: string, records: number, batches: readonly LogBatch[]) => void
+  readonly observe: ObserveBatches
   readonly everyMs?: number
 }
 
@@ -56,7 +57,7 @@ export const startProjections = async (
       ...parts,
       table,
       cacheRows: Math.ceil(parts.cacheRows / projection.topic.partitions),
-      applied: (records, batches) => parts.applied(projection.name, records, batches),
+      observe: (batches) => parts.observe(projection.name, batches),
     }
     const run = projection.kind === 'tally' ? projectTally(projection, projector) : projectReadModel(projection, projector)
     return await startConsumer({ reader: projection.name, generation, topics: [topic], run }, parts)

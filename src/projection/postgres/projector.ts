@@ -18,7 +18,8 @@ export interface ProjectorParts {
   readonly table: Table
   readonly batchRecords: number
   readonly cacheRows: number
-  readonly applied: (records: number, batch: readonly LogBatch[]) => void
+  /** Told of each batch as it is taken; what it returns is called once that is committed or has failed. */
+  readonly observe: (batches: readonly LogBatch[]) => (error?: unknown) => void
 }
 
 /** One partition of a read model: batches folded in memory, each written with its position in one transaction. */
@@ -71,16 +72,14 @@ const eachBatch = async (
   let writing: Promise<Position> = Promise.resolve(start)
   try {
     for await (const taken of intake(batches, parts.batchRecords, signal)) {
+      const observed = parts.observe(taken)
       const records = await readable(parts.codec, taken)
       const write = await fold(records)
       const last = records.at(-1)!.record
       const position = await writing
-      writing = write(position, { nextOffset: last.offset + 1, mark: markOf(last) }).then((moved) => {
-        parts.applied(records.length, taken)
-        return moved
-      })
+      writing = write(position, { nextOffset: last.offset + 1, mark: markOf(last) })
       // It is awaited with the next batch: until then its failure is nobody's unhandled rejection.
-      writing.catch(() => {})
+      writing.then(() => observed(), observed)
     }
   } finally {
     await writing

@@ -1,0 +1,202 @@
+import { EmbudoError } from '../define/error.ts'
+import { crc32c } from './crc32c.ts'
+import type { LogRecord } from './port.ts'
+import { AT, ATTRIBUTE, BEFORE_LENGTH_COUNTS, decompress, readInt64 } from './record-batch.ts'
+
+export interface DecodeOptions {
+  /** Records before it are left out: a fetch gives whole batches, also those that began earlier. */
+  readonly from?: number
+  /** Default true. */
+  readonly checkCrc?: boolean
+  /** What one compressed batch may unfold into. Default 256 MiB. */
+  readonly maxBatchBytes?: number
+}
+
+/**
+ * The records of one partition's part of a fetch: any number of batches, the last of which may be cut off and
+ * is then left for the next fetch. Transaction markers are skipped. Throws `record_batch_corrupt`, or
+ * `record_batch_unreadable` for what is well-formed but not supported.
+ */
+export function decodeBatches(bytes: Buffer, options: DecodeOptions = {}): LogRecord[] {
+  const records: LogRecord[] = []
+  for (let at = 0, end = batchEnd(bytes, 0); end !== undefined; at = end, end = batchEnd(bytes, at)) {
+    decodeBatch(bytes.subarray(at, end), options, records)
+  }
+  return records
+}
+
+/** One past the last offset of the complete batches in there; undefined where there is none. */
+export function nextOffsetAfter(bytes: Buffer): number | undefined {
+  let next: number | undefined
+  for (let at = 0, end = batchEnd(bytes, 0); end !== undefined; at = end, end = batchEnd(bytes, at)) {
+    next = readInt64(bytes, at + AT.baseOffset) + bytes.readInt32BE(at + AT.lastOffsetDelta) + 1
+  }
+  return next
+}
+
+function batchEnd(bytes: Buffer, at: number): number | undefined {
+  if (bytes.length - at < AT.magic + 1) return undefined
+  const magic = bytes[at + AT.magic]!
+  if (magic !== 2) {
+    throw new EmbudoError(
+      'record_batch_unreadable',
+      `A record batch has the format v${magic}; only v2 is read. Its topic was written by clients older than Kafka 0.11: rewrite it with a current one.`,
+      { facts: { magic } },
+    )
+  }
+  const length = bytes.readInt32BE(at + AT.length)
+  if (length < AT.records - BEFORE_LENGTH_COUNTS) throw corrupt(bytes, at, `says that it has ${length} bytes`)
+  const end = at + BEFORE_LENGTH_COUNTS + length
+  return end <= bytes.length ? end : undefined
+}
+
+function decodeBatch(batch: Buffer, options: DecodeOptions, into: LogRecord[]): void {
+  const baseOffset = readInt64(batch, AT.baseOffset)
+  const from = options.from ?? 0
+  if (baseOffset + batch.readInt32BE(AT.lastOffsetDelta) < from) return
+  const attributes = batch.readInt16BE(AT.attributes)
+  if (attributes & ATTRIBUTE.control) return
+  if (options.checkCrc !== false && crc32c(batch, AT.attributes) !== batch.readUInt32BE(AT.crc)) {
+    throw corrupt(batch, 0, 'has another checksum than it says')
+  }
+
+  const code = attributes & ATTRIBUTE.compression
+  const maxBytes = options.maxBatchBytes ?? 256 * 1024 * 1024
+  const bytes = code === 0 ? batch : decompress(batch.subarray(AT.records), code, maxBytes)
+  const baseTimestamp = readInt64(batch, AT.baseTimestamp)
+  const appendTime = attributes & ATTRIBUTE.logAppendTime ? readInt64(batch, AT.maxTimestamp) : undefined
+
+  const cursor = new Cursor(bytes, code === 0 ? AT.records : 0)
+  const count = batch.readInt32BE(AT.count)
+  for (let index = 0; index < count; index++) {
+    const length = cursor.varint()
+    const end = cursor.at + length
+    if (length < 0 || end > bytes.length) throw corrupt(batch, 0, `ends within record ${index} of ${count}`)
+    cursor.at++ // attributes: none are in use
+    const timestamp = baseTimestamp + cursor.varlong()
+    const offset = baseOffset + cursor.varint()
+    const key = cursor.bytes(end)
+    const value = cursor.bytes(end)
+    if (cursor.overran) throw corrupt(batch, 0, `has a record ${index} that is longer than it says`)
+    if (offset >= from)
+      into.push(new FetchedRecord(offset, appendTime ?? timestamp, key, value, bytes, cursor.at, end))
+    cursor.at = end
+  }
+}
+
+const corrupt = (bytes: Buffer, at: number, what: string): EmbudoError => {
+  const baseOffset = bytes.length - at >= 8 ? readInt64(bytes, at) : undefined
+  return new EmbudoError(
+    'record_batch_corrupt',
+    `The record batch at offset ${baseOffset} ${what}. It was damaged on the way or on the broker's disk.`,
+    { facts: { baseOffset }, retriable: true },
+  )
+}
+
+class FetchedRecord implements LogRecord {
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly #bytes: Buffer
+  readonly #headersAt: number
+  readonly #end: number
+
+  constructor(
+    offset: number,
+    timestamp: number,
+    key: Buffer | null,
+    value: Buffer | null,
+    bytes: Buffer,
+    headersAt: number,
+    end: number,
+  ) {
+    this.offset = offset
+    this.timestamp = timestamp
+    this.key = key
+    this.value = value
+    this.#bytes = bytes
+    this.#headersAt = headersAt
+    this.#end = end
+  }
+
+  header(name: string): string | undefined {
+    const bytes = this.#bytes
+    const cursor = new Cursor(bytes, this.#headersAt)
+    for (let left = cursor.varint(); left > 0 && cursor.at < this.#end; left--) {
+      const nameLength = cursor.varint()
+      if (nameLength < 0) return undefined
+      const nameAt = cursor.at
+      cursor.at += nameLength
+      const valueLength = cursor.varint()
+      if (isText(bytes, nameAt, nameLength, name)) {
+        return valueLength < 0 ? undefined : bytes.toString('utf8', cursor.at, cursor.at + valueLength)
+      }
+      if (valueLength > 0) cursor.at += valueLength
+    }
+    return undefined
+  }
+
+  headers(): Record<string, string> {
+    const found = new Map<string, string>()
+    const cursor = new Cursor(this.#bytes, this.#headersAt)
+    for (let left = cursor.varint(); left > 0 && cursor.at < this.#end; left--) {
+      const name = cursor.bytes(this.#end)?.toString('utf8') ?? ''
+      const value = cursor.bytes(this.#end)
+      if (value !== null && !found.has(name)) found.set(name, value.toString('utf8'))
+    }
+    return Object.fromEntries(found)
+  }
+}
+
+function isText(bytes: Buffer, at: number, length: number, text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code > 0x7f) return bytes.toString('utf8', at, at + length) === text
+    if (i >= length || bytes[at + i] !== code) return false
+  }
+  return length === text.length
+}
+
+class Cursor {
+  readonly #bytes: Buffer
+  at: number
+  overran = false
+
+  constructor(bytes: Buffer, at: number) {
+    this.#bytes = bytes
+    this.at = at
+  }
+
+  varint(): number {
+    const first = this.#bytes[this.at++]!
+    if (first < 0x80) return (first >>> 1) ^ -(first & 1)
+    let value = first & 0x7f
+    for (let shift = 7; shift < 35; shift += 7) {
+      const byte = this.#bytes[this.at++]!
+      value |= (byte & 0x7f) << shift
+      if (byte < 0x80) break
+    }
+    return (value >>> 1) ^ -(value & 1)
+  }
+
+  /** Timestamp deltas can pass 32 bits, hence arithmetic in place of shifts. */
+  varlong(): number {
+    let value = 0
+    for (let factor = 1, left = 10; left > 0; factor *= 0x80, left--) {
+      const byte = this.#bytes[this.at++]!
+      value += (byte & 0x7f) * factor
+      if (byte < 0x80) break
+    }
+    return value % 2 === 0 ? value / 2 : -(value + 1) / 2
+  }
+
+  bytes(end: number): Buffer | null {
+    const length = this.varint()
+    if (length < 0) return null
+    const start = this.at
+    this.at += length
+    if (this.at > end) this.overran = true
+    return this.#bytes.subarray(start, this.at)
+  }
+}

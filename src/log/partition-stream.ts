@@ -1,0 +1,99 @@
+import { decodeBatches, nextOffsetAfter } from './decode-batch.ts'
+import type { FetchedPart } from './fetch-request.ts'
+import type { LogBatch } from './port.ts'
+
+/** One partition being read: what was fetched ahead and not yet taken, and where to go on. */
+export class PartitionStream {
+  readonly topic: string
+  readonly partition: number
+  /** The next offset to fetch. */
+  next: number
+  isInFlight = false
+  isClosed = false
+  /** After a failure, for a moment. */
+  isPostponed = false
+  failures = 0
+  unknownSince: number | undefined
+  readonly #checkCrc: boolean
+  readonly #fetched: Fetched[] = []
+  #bufferedBytes = 0
+  #highWatermark: number | undefined
+  #error: Error | undefined
+  #wake: (() => void) | undefined
+
+  constructor(topic: string, partition: number, from: number, checkCrc: boolean) {
+    this.topic = topic
+    this.partition = partition
+    this.next = from
+    this.#checkCrc = checkCrc
+  }
+
+  /** Whether the log is known to have more, or may have: a fetch of it comes back at once. */
+  get isBehind(): boolean {
+    return this.#highWatermark === undefined || this.next < this.#highWatermark
+  }
+
+  get bufferedBytes(): number {
+    return this.#bufferedBytes
+  }
+
+  get hasFailed(): boolean {
+    return this.#error !== undefined
+  }
+
+  push(part: FetchedPart): void {
+    this.#highWatermark = part.highWatermark
+    const next = nextOffsetAfter(part.bytes)
+    if (next === undefined) return
+    this.#fetched.push({ from: this.next, bytes: part.bytes, highWatermark: part.highWatermark })
+    this.next = Math.max(next, this.next)
+    this.#bufferedBytes += part.bytes.length
+    this.#wakeUp()
+  }
+
+  fail(error: Error): void {
+    this.#error = error
+    this.#wakeUp()
+  }
+
+  close(): void {
+    this.isClosed = true
+    this.#fetched.length = 0
+    this.#wakeUp()
+  }
+
+  /** The next records, decoded only now so that what is fetched ahead costs no more than its bytes. */
+  async take(signal: AbortSignal, hasTaken: () => void): Promise<LogBatch | undefined> {
+    while (!signal.aborted && !this.isClosed) {
+      const fetched = this.#fetched.shift()
+      if (fetched) {
+        this.#bufferedBytes -= fetched.bytes.length
+        hasTaken()
+        const { topic, partition } = this
+        const records = decodeBatches(fetched.bytes, { from: fetched.from, checkCrc: this.#checkCrc })
+        if (records.length > 0) return { topic, partition, records, highWatermark: fetched.highWatermark }
+      } else if (this.#error) {
+        throw this.#error
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+      }
+    }
+    return undefined
+  }
+
+  wakeUp = (): void => this.#wakeUp()
+
+  #wakeUp(): void {
+    const wake = this.#wake
+    this.#wake = undefined
+    wake?.()
+  }
+}
+
+interface Fetched {
+  readonly from: number
+  readonly bytes: Buffer
+  readonly highWatermark: number
+}

@@ -1,0 +1,125 @@
+import { describe, expect, inject, it } from 'vitest'
+import { kafkaLog } from '../../src/log/kafka-log.ts'
+import { collect, isFailure, newTopic, readAll, record, until } from '../contract/log.contract.ts'
+import { FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kafka-proxy.ts'
+
+const broker = inject('parts').kafkaBrokers
+const through = (
+  proxy: KafkaProxy,
+  options: { deliveryTimeoutMs?: number; requestTimeoutMs?: number } = {},
+) => kafkaLog({ brokers: [proxy.address], clientId: 'faults', ...options })
+
+describe('appends over connections that break', () => {
+  it.each<Verdict>(['cut before the broker', 'cut before the answer', 'swallow the answer'])(
+    'are there once and in order when every third request is lost (%s)',
+    async (loss) => {
+      await using proxy = await kafkaProxy(broker)
+      await using log = await through(proxy, { requestTimeoutMs: 150 })
+      const topic = await newTopic(log, 2)
+      proxy.judge = (apiKey, nth) => (apiKey === PRODUCE && nth % 3 === 0 ? loss : 'pass')
+
+      const values: string[] = []
+      const appends: ReturnType<typeof log.append>[] = []
+      for (let call = 0; call < 40; call++) {
+        const value = `${call}`
+        values.push(value)
+        appends.push(log.append([record(topic, 0, value), record(topic, 1, value)]))
+        await until(() => proxy.count(PRODUCE) * 3 >= call)
+      }
+      const outcomes = await Promise.all(appends)
+
+      expect(proxy.count(PRODUCE)).toBeGreaterThan(6)
+      expect(outcomes.flat().filter(isFailure)).toEqual([])
+      for (const partition of [0, 1]) {
+        const records = await readAll(log, topic, partition)
+        expect(records.map(({ value }) => String(value))).toEqual(values)
+        const places = outcomes.map((of) => of[partition])
+        expect(places).toEqual(values.map((_, offset) => ({ topic, partition, offset })))
+      }
+    },
+  )
+
+  it('are answered by the delivery timeout when the broker falls silent, and go on in order afterwards', async () => {
+    await using proxy = await kafkaProxy(broker)
+    await using log = await through(proxy, { deliveryTimeoutMs: 700, requestTimeoutMs: 200 })
+    const topic = await newTopic(log, 1)
+    await log.append([record(topic, 0, 'before')])
+    const sentBefore = proxy.count(PRODUCE)
+    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'swallow the answer' : 'pass')
+
+    const silent = log.append([record(topic, 0, 'of unknown outcome')])
+    await until(() => proxy.count(PRODUCE) > sentBefore)
+    const queued = log.append([record(topic, 0, 'never sent')])
+    expect(await silent).toMatchObject([{ failed: true, code: 'log_timeout', retriable: true }])
+    expect(await queued).toMatchObject([{ failed: true, retriable: true }])
+
+    proxy.judge = () => 'pass'
+    const after = await log.append([record(topic, 0, 'after'), record(topic, 0, 'after that')])
+    expect(after.filter(isFailure)).toEqual([])
+    const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
+    expect(values.filter((value) => value !== 'never sent')).toEqual([
+      'before',
+      'of unknown outcome',
+      'after',
+      'after that',
+    ])
+  })
+
+  it('that were given up do not arrive behind later ones', async () => {
+    await using proxy = await kafkaProxy(broker)
+    await using log = await through(proxy, { deliveryTimeoutMs: 400, requestTimeoutMs: 200 })
+    const topic = await newTopic(log, 1)
+    await log.append([record(topic, 0, 'before')])
+    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'keep back' : 'pass')
+    expect(await log.append([record(topic, 0, 'late')])).toMatchObject([
+      { failed: true, code: 'log_timeout' },
+    ])
+    proxy.judge = () => 'pass'
+    await log.append([record(topic, 0, 'after')])
+
+    await proxy.deliverLate()
+
+    await log.append([record(topic, 0, 'last')])
+    const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
+    expect(values).toEqual(['before', 'after', 'last'])
+  })
+
+  it('are answered when no broker can be reached any more', async () => {
+    const proxy = await kafkaProxy(broker)
+    await using log = await through(proxy, { deliveryTimeoutMs: 500 })
+    const topic = await newTopic(log, 1)
+    await proxy[Symbol.asyncDispose]()
+    const [outcome] = await log.append([record(topic, 0, 'a')])
+    expect(outcome).toMatchObject({ failed: true, code: 'log_unavailable', retriable: true })
+  })
+})
+
+describe('reads over connections that break', () => {
+  it.each<Verdict>(['cut before the broker', 'cut before the answer'])(
+    'go on without a gap and without a repeat (%s)',
+    async (loss) => {
+      await using proxy = await kafkaProxy(broker)
+      await using log = await through(proxy)
+      await using direct = await kafkaLog({ brokers: [broker], clientId: 'faults' })
+      const topic = await newTopic(direct, 1)
+      proxy.judge = (apiKey, nth) => (apiKey === FETCH && nth % 3 === 0 ? loss : 'pass')
+      const stop = new AbortController()
+      await using reader = log.reader()
+      const reading = collect(reader, topic, 0, 0, stop.signal)
+      for (let call = 0; call < 12; call++) {
+        await direct.append([record(topic, 0, `${call}`)])
+        await until(() => reading.records.length === call + 1)
+      }
+      stop.abort()
+      expect((await reading).map(({ offset }) => offset)).toEqual([...Array(12).keys()])
+      expect(proxy.count(FETCH)).toBeGreaterThan(6)
+    },
+  )
+})
+
+it('says so when no broker answers at the start', async () => {
+  await expect(kafkaLog({ brokers: ['127.0.0.1:1'], clientId: 'faults' })).rejects.toMatchObject({
+    code: 'log_unavailable',
+    retriable: true,
+  })
+})
