@@ -1,13 +1,25 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests that need nothing but the source; all others share one set of real parts, started once a run. */
+const source = ['test/unit/**/*.test.ts', 'test/architecture/**/*.test.ts']
+
 export default defineConfig({
   test: {
-    globalSetup: ['test/parts.ts'],
-    include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
     pool: 'forks',
     maxWorkers: 2,
-    typecheck: { enabled: true, include: ['test/types/**/*.test-d.ts'] },
+    projects: [
+      { extends: true, test: { name: 'source', include: source, testTimeout: 30_000 } },
+      {
+        extends: true,
+        test: {
+          name: 'parts',
+          include: ['test/**/*.test.ts'],
+          exclude: source,
+          globalSetup: ['test/parts.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+    ],
   },
 })

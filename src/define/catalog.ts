@@ -31,28 +31,39 @@ export interface Catalog {
 }
 
 export interface GeneratedSchemas {
-  readonly topics: readonly TopicDefinition<never, string>[]
+  readonly topics: readonly TopicDefinition[]
   readonly versions: readonly EventVersion[]
   /** `lead_registered/1` -> the upcast from version 1 to 2. */
   readonly upcasts: Readonly<Record<string, Upcast>>
 }
 
 export const catalogOf = (generated: GeneratedSchemas): Catalog => {
-  const topics = generated.topics as unknown as readonly TopicDefinition[]
+  const { topics } = generated
   const byType = Map.groupBy(generated.versions, (version) => version.type)
   const events = [...byType].map(([type, unsorted]): [string, EventDefinition] => {
     const versions = unsorted.toSorted((a, b) => a.version - b.version)
     const current = versions.at(-1)!
     const topic = topics.find((candidate) => candidate.name === current.topic)
     if (topic === undefined || versions.some((version) => version.topic !== current.topic)) {
-      throw new EmbudoError('schema_topic', `${type} must lie in the folder of exactly one topic that has a topic.ts`)
+      throw new EmbudoError(
+        'schema_topic',
+        `${type} must lie in the folder of exactly one topic that has a topic.ts`,
+      )
     }
     if (versions.some((version, index) => version.version !== index + 1)) {
-      throw new EmbudoError('schema_versions', `the versions of ${type} must be 1.avsc, 2.avsc, ... without a gap`)
+      throw new EmbudoError(
+        'schema_versions',
+        `the versions of ${type} must be 1.avsc, 2.avsc, ... without a gap`,
+      )
     }
     const fields = fieldsOf(current.schema)
-    if (!fields.some((field) => field.name === topic.subject && field.kind.is === 'string' && !field.nullable)) {
-      throw new EmbudoError('schema_subject', `${type} needs the text field ${topic.subject}, the key of ${topic.name}`)
+    if (
+      !fields.some((field) => field.name === topic.subject && field.kind.is === 'string' && !field.nullable)
+    ) {
+      throw new EmbudoError(
+        'schema_subject',
+        `${type} needs the text field ${topic.subject}, the key of ${topic.name}`,
+      )
     }
     const upcasts = new Map(
       versions.flatMap(({ version }) => {
@@ -66,4 +77,5 @@ export const catalogOf = (generated: GeneratedSchemas): Catalog => {
 }
 
 /** The name that the broker knows, for example `embudo.leads`. */
-export const topicName = (prefix: string, topic: { readonly name: string }): string => `${prefix}${topic.name}`
+export const topicName = (prefix: string, topic: { readonly name: string }): string =>
+  `${prefix}${topic.name}`

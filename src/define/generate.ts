@@ -14,13 +14,17 @@ export const generatedSource = (
     (all) => all.toSorted((a, b) => b.version - a.version)[0]!,
   )
   const byTopic = Map.groupBy(current, (version) => version.topic)
-  const usesPersonal = current.some(({ schema }) => fieldsOf(schema).some((field) => field.personal !== undefined))
+  const usesPersonal = current.some(({ schema }) =>
+    fieldsOf(schema).some((field) => field.personal !== undefined),
+  )
   return [
     '// Generated from the .avsc files by `npx embudo schemas generate`. Do not edit.',
     "import type { EventVersion } from '../src/define/catalog.ts'",
     `import type { Decimal${usesPersonal ? ', Personal' : ''} } from '../src/define/event.ts'`,
     ...topics.map((topic) => `import { ${topic} } from './${topic}/topic.ts'`),
-    ...upcasts.map((u) => `import { upcast as ${upcastName(u)} } from './${u.topic}/${u.type}/${u.version}.upcast.ts'`),
+    ...upcasts.map(
+      (u) => `import { upcast as ${upcastName(u)} } from './${u.topic}/${u.type}/${u.version}.upcast.ts'`,
+    ),
     '',
     ...current.flatMap(({ type, schema }) => [
       ...(schema.doc === undefined ? [] : [`/** ${schema.doc} */`]),
@@ -83,7 +87,8 @@ const typeSource = ({ kind, personal, oneOf }: Field): string => {
   }
 }
 
-const pascal = (type: string): string => type.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
+const pascal = (type: string): string =>
+  type.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase())
 
 const upcastName = ({ type, version }: { readonly type: string; readonly version: number }): string =>
   `${type}_${version}`

@@ -8,6 +8,13 @@ export const addMoney = (left: Decimal, right: Decimal): Decimal => {
   return fromUnits(toUnits(left, scale) + toUnits(right, scale), scale)
 }
 
+/** Less than 0 where the left is less. Texts do not compare so: "9.00" stands behind "10.00". */
+export const compareMoney = (left: Decimal, right: Decimal): number => {
+  const scale = Math.max(decimalsOf(left), decimalsOf(right))
+  const difference = toUnits(left, scale) - toUnits(right, scale)
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0
+}
+
 /** The amount in units of 10^-scale. Throws where that would lose digits. */
 export const toUnits = (amount: Decimal, scale: number): bigint => {
   const match = pattern.exec(amount)

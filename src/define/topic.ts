@@ -3,10 +3,7 @@ import type { EventCatalog, TopicName } from './event.ts'
 type DataOf<Name extends TopicName> = EventCatalog[Name][keyof EventCatalog[Name]]
 
 /** One topic per bounded context: order across the event types of one subject is what folds need. */
-export interface TopicDefinition<
-  Name extends TopicName = TopicName,
-  Subject extends string = string,
-> {
+export interface TopicDefinition<Name extends TopicName = TopicName, Subject extends string = string> {
   readonly name: Name
   /** The field of the data that is the record's key. */
   readonly subject: Subject

@@ -31,7 +31,12 @@ export const appendEvents =
   }
 
 /** CloudEvents' Kafka binding in binary mode; the key is the subject. */
-export const recordOf = (event: PreparedEvent, codec: Codec, catalog: Catalog, prefix: string): AppendRecord => {
+export const recordOf = (
+  event: PreparedEvent,
+  codec: Codec,
+  catalog: Catalog,
+  prefix: string,
+): AppendRecord => {
   const definition = catalog.events.get(event.type)
   if (definition === undefined) throw new EmbudoError('unknown_event_type', `there is no event ${event.type}`)
   const { topic, current } = definition

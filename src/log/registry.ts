@@ -19,6 +19,8 @@ export interface RegistryOptions {
   readonly auth?: { readonly username: string; readonly password: string }
 }
 
+const registrationAttempts = 10
+
 export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
   const client = new SchemaRegistry({
     host: url,
@@ -26,15 +28,45 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
     ...(auth === undefined ? {} : { auth }),
   })
 
+  const ask = async (path: string, request: RequestInit = {}): Promise<Response> => {
+    const response = await fetch(new URL(path, url.endsWith('/') ? url : `${url}/`), {
+      ...request,
+      signal: AbortSignal.timeout(5_000),
+      headers: { ...(request.headers as Record<string, string> | undefined), ...authorization(auth) },
+    })
+    // 409: another process is setting the same at this moment.
+    if (!response.ok && response.status !== 409) throw new Error(`${path} was answered with status ${response.status}`)
+    return response
+  }
+
+  const setCompatibility = async (subject: string): Promise<void> => {
+    const response = await ask(`config/${encodeURIComponent(subject)}`, {
+      method: 'PUT',
+      headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+      body: JSON.stringify({ compatibility: COMPATIBILITY.FULL_TRANSITIVE }),
+    })
+    await response.body?.cancel()
+  }
+
+  /**
+   * The client registers a subject's first schema and then sets its compatibility. Another process may do the
+   * same at the same time, and this one may have died in between at an earlier start: both are made good here.
+   */
   const register = async (version: EventVersion, subject: string): Promise<number> => {
-    try {
-      const { id } = await client.register(
-        { type: SchemaType.AVRO, schema: JSON.stringify(version.schema) },
-        { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
-      )
-      return id
-    } catch (cause) {
-      throw registryError(cause, `${version.type}/${version.version}`, url)
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { id } = await client.register(
+          { type: SchemaType.AVRO, schema: JSON.stringify(version.schema) },
+          { subject, compatibility: COMPATIBILITY.FULL_TRANSITIVE },
+        )
+        return id
+      } catch (cause) {
+        const isUnset = /compatibility does not match the configuration/i.test(messageOf(cause))
+        const isRace = isUnset || /already exists/i.test(messageOf(cause))
+        if (!isRace || attempt === registrationAttempts)
+          throw registryError(cause, `${version.type}/${version.version}`, url)
+        if (isUnset) await setCompatibility(subject)
+      }
     }
   }
 
@@ -55,12 +87,7 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
 
     async fetch(schemaId) {
       try {
-        const response = await fetch(
-          new URL(`schemas/ids/${schemaId}`, url.endsWith('/') ? url : `${url}/`),
-          headers(auth),
-        )
-        if (!response.ok) throw new Error(`status ${response.status}`)
-        const { schema } = (await response.json()) as { schema: string }
+        const { schema } = (await (await ask(`schemas/ids/${schemaId}`)).json()) as { schema: string }
         return JSON.parse(schema) as AvroRecord
       } catch (cause) {
         throw registryError(cause, `schema ${schemaId}`, url)
@@ -68,25 +95,19 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
     },
 
     async ping() {
-      const response = await fetch(new URL('subjects', url.endsWith('/') ? url : `${url}/`), headers(auth))
-      if (!response.ok)
-        throw new EmbudoError('registry_unavailable', `${url} answered ${response.status}`, {
-          retriable: true,
-        })
+      try {
+        await (await ask('subjects')).body?.cancel()
+      } catch (cause) {
+        throw registryError(cause, 'the list of subjects', url)
+      }
     },
   }
 }
 
-const headers = (auth: RegistryOptions['auth']): RequestInit => ({
-  signal: AbortSignal.timeout(5_000),
-  ...(auth === undefined
+const authorization = (auth: RegistryOptions['auth']): Record<string, string> =>
+  auth === undefined
     ? {}
-    : {
-        headers: {
-          authorization: `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}`,
-        },
-      }),
-})
+    : { authorization: `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}` }
 
 const registryError = (cause: unknown, what: string, url: string): EmbudoError => {
   const text = messageOf(cause)
@@ -96,7 +117,7 @@ const registryError = (cause: unknown, what: string, url: string): EmbudoError =
         `the registry refuses ${what}: ${text}. Give every new field a default, change no type; see docs/schemas.md`,
         { cause },
       )
-    : new EmbudoError('registry_unavailable', `no answer from the registry at ${url} for ${what}: ${text}`, {
+    : new EmbudoError('registry_unavailable', `no good answer from the registry at ${url} for ${what}: ${text}`, {
         cause,
         retriable: true,
       })

@@ -1,8 +1,9 @@
+import { type Column, sqlOf } from '../../define/columns.ts'
 import { EmbudoError, messageOf } from '../../define/error.ts'
 import type { DomainEvent } from '../../define/event.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
-import type { TallyDefinition } from '../../define/tally.ts'
-import { addMoney } from '../../define/money.ts'
+import type { Measure, TallyDefinition } from '../../define/tally.ts'
+import { addMoney, compareMoney } from '../../define/money.ts'
 
 /** A row as it is known: whether the table has it, and what it holds; `row` is null where it does not. */
 export interface KnownRow {
@@ -45,7 +46,7 @@ export const countEvent = (
   const key = keyColumns.length === 1 ? String(counted[keyColumns[0]!]) : JSON.stringify(keyColumns.map((name) => counted[name]))
   const row = rows.get(key)
   if (row === undefined) rows.set(key, { ...zeroes(tally), ...counted, _partition: event.partition })
-  else for (const [name, measure] of Object.entries(tally.measures)) row[name] = combined(measure, row[name], counted[name])
+  else for (const [name, measure] of Object.entries(tally.measures)) row[name] = combined(measure, tally.columns[name]!, row[name], counted[name])
 }
 
 const absent: KnownRow = { stored: false, row: null }
@@ -66,14 +67,22 @@ const zeroes = (tally: TallyDefinition): Row => {
   return row
 }
 
-const combined = (measure: 'sum' | 'min' | 'max', left: unknown, right: unknown): unknown => {
+const combined = (measure: Measure, column: Column, left: unknown, right: unknown): unknown => {
   if (left === null || left === undefined) return right ?? null
   if (right === null || right === undefined) return left
   if (measure === 'sum') {
     return typeof left === 'number' && typeof right === 'number' ? left + right : addMoney(String(left), String(right))
   }
-  const rightIsLess = (right as string | number) < (left as string | number)
-  return (measure === 'min') === rightIsLess ? right : left
+  const isRightLess = compare(column, right, left) < 0
+  return (measure === 'min') === isRightLess ? right : left
+}
+
+/** As Postgres compares them, since batches meet there: decimals by value, text by its bytes. */
+const compare = (column: Column, left: unknown, right: unknown): number => {
+  const sql = sqlOf(column)
+  if (sql.startsWith('numeric')) return compareMoney(String(left), String(right))
+  if (sql.startsWith('text')) return Buffer.compare(Buffer.from(String(left)), Buffer.from(String(right)))
+  return (left as number) < (right as number) ? -1 : 1
 }
 
 const foldFailed = (

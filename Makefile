@@ -1,0 +1,62 @@
+# What one does with embudo. `make help` lists it.
+#
+# Everything runs on the project's own Node (the npm package `node`), which comes first on the path; the
+# machine's Node only runs npm. Extra arguments: make test ARGS="test/unit -t money"
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+bin := $(CURDIR)/node_modules/.bin
+export PATH := $(bin):$(PATH)
+ARGS ?=
+
+stamp := node_modules/.installed
+step = @printf '\033[2m%s\033[0m\n' '$(1)';
+
+.DEFAULT_GOAL := help
+.PHONY: up test check bench install clean help format format-check types rules unused
+
+up: install ## start everything on this machine and serve until Ctrl-C
+	@bin/requirements java mvn
+	@exec bin/embudo up $(ARGS)
+
+test: install ## run every test, on real Kafka, registry, Postgres and ClickHouse
+	@bin/requirements java mvn
+	@$(bin)/vitest run $(ARGS)
+
+check: install ## formatting, lint, types, who may import whom, unused code, generated files
+	@$(MAKE) --keep-going format-check types rules unused && printf 'all checks passed\n'
+
+bench: install ## measure throughput and latency beside a baseline of the same run
+	@bin/requirements java mvn
+	@$(bin)/node test/bench/main.ts $(ARGS)
+
+install: $(stamp) ## install the npm packages where they are not current
+
+format: install ## format every file and mend what the linter can mend
+	@$(bin)/biome check --write $(ARGS)
+
+clean: ## remove what can be made again; data under .embudo stay
+	rm -rf node_modules coverage .embudo-test
+
+help:
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# npm ci begins by deleting node_modules, the stamp included: one that breaks off leaves none.
+$(stamp): package-lock.json package.json
+	@bin/requirements node npm
+	$(call step,installing the npm packages) npm ci --loglevel=error --no-progress
+	@touch $@
+
+format-check:
+	$(call step,formatting and lint) $(bin)/biome ci --error-on-warnings
+
+types:
+	$(call step,types) $(bin)/tsc --noEmit --pretty
+
+rules:
+	$(call step,who may import whom$(comma) names$(comma) generated files) $(bin)/vitest run --project source test/architecture --reporter=agent
+
+unused:
+	$(call step,unused files$(comma) exports and packages) $(bin)/knip --no-progress
+
+comma := ,

@@ -1,0 +1,304 @@
+import { randomUUID } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import pg from 'pg'
+import type { Logger } from 'pino'
+import * as generated from '../schemas/events.generated.ts'
+import type { Config } from './config.ts'
+import { joinMembership } from './consumer/membership.ts'
+import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
+import { EmbudoError } from './define/error.ts'
+import type { SagaDefinition } from './define/saga.ts'
+import { healthOf } from './health.ts'
+import { createApp } from './http/app.ts'
+import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
+import type { Route } from './http/route.ts'
+import { createHttpServer } from './http/server.ts'
+import { eventRoutes } from './ingest/event-routes.ts'
+import { defaultIngestLimits, type Ingest, ingest } from './ingest/ingest.ts'
+import { leadWriteRoutes } from './ingest/lead-routes.ts'
+import { ingestMetrics } from './ingest/metrics.ts'
+import { recordEncoder } from './ingest/record.ts'
+import { uuidV7 } from './ingest/uuid-v7.ts'
+import { eventValidator } from './ingest/validate.ts'
+import { Codec } from './log/codec.ts'
+import { kafkaLog } from './log/kafka-log.ts'
+import type { Log } from './log/port.ts'
+import { type Registry, schemaRegistry } from './log/registry.ts'
+import { migrate } from './postgres/migrate.ts'
+import { passThrough } from './privacy/pass-through.ts'
+import { startEventTables } from './projection/clickhouse/event-tables.ts'
+import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
+import { startProjections } from './projection/manager.ts'
+import { listProjections, livePositions, rebuildProjection } from './projection/queries.ts'
+import { leadListing } from './query/lead-listing.ts'
+import { leadRoutes } from './query/lead-routes.ts'
+import { readModelRoutes } from './query/read-model-routes.ts'
+import { clickhouseHistory } from './query/subject-history.ts'
+import { loadSagas } from './saga/load.ts'
+import { listSagas, showSaga } from './saga/queries.ts'
+import { startSagas } from './saga/start.ts'
+import type { Role, Served } from './supervisor/serve.ts'
+import { createLogger } from './telemetry/logger.ts'
+import { measuredLog } from './telemetry/measured-log.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
+import { batchObserver, effectObserver } from './telemetry/observers.ts'
+import { requestSpans } from './telemetry/request-spans.ts'
+import { startTracing, type Tracing } from './telemetry/tracing.ts'
+
+const root = join(import.meta.dirname, '..')
+
+const apiDescription = 'Events in, read models and analytics out. Everything that is read was derived from a log of events.'
+
+/** What every role is built from. */
+interface Parts {
+  readonly config: Config
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  readonly catalog: Catalog
+  readonly registry: Registry
+  readonly codec: Codec
+  readonly log: Log
+  /** Commits synchronously: epochs, journals, states. */
+  readonly pool: pg.Pool
+  /** Commits without waiting for the disk: rows and positions go together, and are read again together. */
+  readonly projectionPool: pg.Pool
+  readonly clickhouse: ClickHouseClient
+  readonly projections: readonly Projection[]
+  readonly sagas: readonly SagaDefinition[]
+}
+
+/**
+ * Builds the parts of some roles, joins them, and starts them in order; stopping undoes that in reverse. The
+ * configuration must have the address of every outside part.
+ */
+export const startApp = async (config: Config, roles: ReadonlySet<Role>): Promise<Served> => {
+  await using building = new AsyncDisposableStack()
+  const parts = await buildParts(config, [...roles].join('+'), building)
+  let isReady = false
+  const server = await startHttp(parts, roles, () => isReady)
+  building.use(server)
+  if (roles.has('project') || roles.has('saga')) await startWork(parts, roles, building)
+  isReady = true
+  // Before anything else is undone, load balancers are told and what was accepted is finished.
+  building.defer(() => {
+    isReady = false
+  })
+  const started = building.move()
+  parts.logger.info({ roles: [...roles], address: server.address }, 'serving')
+  return { address: server.address, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
+const buildParts = async (config: Config, role: string, stack: AsyncDisposableStack): Promise<Parts> => {
+  const logger = createLogger({ level: config.EMBUDO_LOG_LEVEL, role })
+  const metrics = createMetrics(role)
+  const tracing = stack.use(
+    await startTracing({
+      otlpEndpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
+      jaegerEndpoint: config.OTEL_EXPORTER_JAEGER_ENDPOINT,
+      serviceName: config.OTEL_SERVICE_NAME,
+      onProblem: (message) => logger.warn({ message }, 'traces are not delivered'),
+    }),
+  )
+  const catalog = catalogOf(generated as unknown as GeneratedSchemas)
+  const pool = stack.adopt(postgresPool(config, logger, 'on'), (it) => it.end())
+  const projectionPool = stack.adopt(postgresPool(config, logger, 'off'), (it) => it.end())
+  const clickhouse = stack.adopt(clickhouseClient(config), (it) => it.close())
+  const registry = schemaRegistry(registryOptions(config))
+  const [log, ids, projections, sagas] = await Promise.all([
+    kafkaLog(kafkaOptions(config), { notes: logger }),
+    registry.register(catalog, config.EMBUDO_TOPIC_PREFIX),
+    loadProjections(join(root, 'projections')),
+    loadSagas(join(root, 'sagas')),
+    migrate(config.DATABASE_URL!, logger),
+  ])
+  stack.use(log)
+  await log.ensureTopics(catalog.topics.map((topic) => topicSpec(config, topic)))
+  const codec = new Codec(catalog, ids, registry.fetch)
+  return {
+    ...{ config, logger, metrics, tracing, catalog, registry, codec, pool, projectionPool, clickhouse, projections, sagas },
+    log: measuredLog(log, metrics.append),
+  }
+}
+
+const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => boolean) => {
+  const { config, logger, catalog, codec, log, metrics, tracing } = parts
+  const newId = uuidV7()
+  const validate = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
+  const toRecord = recordEncoder(codec, config.EMBUDO_TOPIC_PREFIX)
+  const onError = (error: unknown, requestId?: string) => logger.error({ err: error, requestId }, 'unforeseen error')
+
+  const routes: Route[] = [...healthRoutes(healthOperations(parts, isReady))]
+  let hotPath: Ingest | undefined
+  if (roles.has('ingest')) {
+    const spans = requestSpans(tracing)
+    const taking = ingest(
+      {
+        log,
+        validate,
+        toRecord,
+        wait: (ms) => delay(ms),
+        metrics: ingestMetrics(metrics.registry),
+        ...(tracing.enabled ? { traceparent: spans.traceparentOf } : {}),
+        onError,
+      },
+      { ...defaultIngestLimits, maxBodyBytes: config.EMBUDO_MAX_BODY_BYTES, maxLineBytes: config.EMBUDO_MAX_LINE_BYTES },
+    )
+    hotPath = tracing.enabled ? spans.around('/api/events', taking) : taking
+    routes.push(...eventRoutes(catalog, config.EMBUDO_TOPIC_PREFIX))
+    routes.push(...leadWriteRoutes({ catalog, log, validate, toRecord, newId }))
+  }
+  if (roles.has('query')) routes.push(...readingRoutes(parts))
+
+  const app = createApp({ routes, info: { title: 'embudo', version: packageVersion(), description: apiDescription }, onError })
+  const { server, drain } = createHttpServer({ ...(hotPath === undefined ? {} : { ingest: hotPath }), app })
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(cannotListen(config, cause)))
+    server.listen(config.EMBUDO_PORT, config.EMBUDO_HOST, resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  const host = config.EMBUDO_HOST.includes(':') ? `[${config.EMBUDO_HOST}]` : config.EMBUDO_HOST
+  return { address: `http://${host}:${port}`, [Symbol.asyncDispose]: () => drain(10_000) }
+}
+
+const readingRoutes = (parts: Parts): Route[] => {
+  const { config, catalog, pool, log, clickhouse, projections } = parts
+  const prefix = config.EMBUDO_TOPIC_PREFIX
+  const reading = {
+    pool,
+    personal: passThrough,
+    readPositions: (model: string) => livePositions(pool, model),
+    readWaitMs: config.EMBUDO_READ_WAIT_MS,
+    nowMs: () => performance.now(),
+    wait: (ms: number) => delay(ms),
+  }
+  const models = projections.filter(isInPostgres)
+  const profile = models.find((model) => model.name === 'lead_profile')
+  const queryParts = { pool, log, catalog, prefix, projections, now: () => new Date() }
+  const tables = async () => ({ all: 'events', of: (eventType: string) => eventType })
+  return [
+    ...readModelRoutes({ ...reading, models, prefix }),
+    ...(profile === undefined
+      ? []
+      : leadRoutes({
+          ...reading,
+          listing: leadListing(profile),
+          model: { name: profile.name, topic: topicName(prefix, profile.topic) },
+          history: clickhouseHistory({ clickhouse, catalog, tables }),
+        })),
+    ...projectionRoutes({
+      list: () => listProjections(queryParts),
+      rebuild: (name) => rebuildProjection(queryParts, name),
+    }),
+    ...sagaRoutes({
+      list: (query) => listSagas(pool, query),
+      show: (id) => showSaga(pool, id),
+    }),
+  ]
+}
+
+const startWork = async (parts: Parts, roles: ReadonlySet<Role>, stack: AsyncDisposableStack): Promise<void> => {
+  const { config, logger, catalog, codec, log, pool, projectionPool, clickhouse, projections, sagas, metrics, tracing } = parts
+  const prefix = config.EMBUDO_TOPIC_PREFIX
+  const membership = stack.use(await joinMembership({ pool, worker: randomUUID(), logger }))
+  const shared = { log, codec, catalog, prefix, membership, logger }
+  const observe = batchObserver(metrics, tracing)
+  if (roles.has('project')) {
+    const models = projections.filter(isInPostgres)
+    const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
+    stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
+    for (const definition of projections) {
+      if (definition.kind !== 'event tables') continue
+      stack.use(await startEventTables({ ...shared, definition, generation: 1, pool, clickhouse, observe }))
+    }
+  }
+  if (roles.has('saga')) {
+    const limits = { within: config.EMBUDO_SAGA_WITHIN, maxInFlight: config.EMBUDO_SAGA_CONCURRENCY }
+    stack.use(await startSagas({ ...shared, ...limits, sagas, pool, observe: effectObserver(metrics, tracing) }))
+  }
+}
+
+const healthOperations = ({ log, registry, pool, clickhouse, metrics }: Parts, isReady: () => boolean): HealthOperations => ({
+  isReady,
+  health: () =>
+    healthOf({
+      kafka: () => log.ping(),
+      registry: () => registry.ping(),
+      postgres: () => pool.query('select 1'),
+      clickhouse: async () => {
+        const answer = await clickhouse.ping()
+        if (!answer.success) throw answer.error
+      },
+    }),
+  metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+})
+
+const isInPostgres = (projection: Projection): projection is PostgresProjection => projection.kind !== 'event tables'
+
+const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 'off'): pg.Pool => {
+  const pool = new pg.Pool({
+    connectionString: config.DATABASE_URL,
+    max: config.EMBUDO_DATABASE_CONNECTIONS,
+    application_name: 'embudo',
+    options: `-c synchronous_commit=${synchronousCommit} -c timezone=UTC`,
+    connectionTimeoutMillis: 10_000,
+    keepAlive: true,
+  })
+  // An idle connection that breaks is replaced by the next query; without a listener it would end the process.
+  pool.on('error', (error) => logger.warn({ error: error.message }, 'a connection to Postgres broke'))
+  return pool
+}
+
+const clickhouseClient = (config: Config): ClickHouseClient =>
+  createClient({ url: config.CLICKHOUSE_URL!, application: 'embudo', request_timeout: 60_000, keep_alive: { enabled: true } })
+
+const registryOptions = (config: Config) => {
+  const { SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = config
+  return { url: SCHEMA_REGISTRY_URL!, ...(username === undefined ? {} : { auth: { username, password: password ?? '' } }) }
+}
+
+const kafkaOptions = (config: Config) => {
+  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config
+  const file = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path, 'utf8'))
+  const tls = {
+    ca: file(config.KAFKA_SSL_CA_FILE),
+    cert: file(config.KAFKA_SSL_CERT_FILE),
+    key: file(config.KAFKA_SSL_KEY_FILE),
+  }
+  return {
+    brokers: config.KAFKA_BROKERS!.split(','),
+    clientId: 'embudo',
+    maxPendingBytes: config.EMBUDO_MAX_PENDING_BYTES,
+    deliveryTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS,
+    ...(config.KAFKA_SSL ? { ssl: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) } : {}),
+    ...(mechanism === undefined ? {} : { sasl: { mechanism, username, password } }),
+  }
+}
+
+const topicSpec = (config: Config, topic: Catalog['topics'][number]) => ({
+  topic: topicName(config.EMBUDO_TOPIC_PREFIX, topic),
+  partitions: topic.partitions,
+  replication: config.EMBUDO_REPLICATION,
+  settings: {
+    'retention.ms': String(topic.retentionMs ?? -1),
+    'cleanup.policy': 'delete',
+    'min.insync.replicas': String(config.EMBUDO_REPLICATION > 2 ? 2 : 1),
+    'unclean.leader.election.enable': 'false',
+  },
+})
+
+const cannotListen = (config: Config, cause: NodeJS.ErrnoException): EmbudoError =>
+  new EmbudoError(
+    'cannot_listen',
+    cause.code === 'EADDRINUSE'
+      ? `port ${config.EMBUDO_PORT} on ${config.EMBUDO_HOST} is taken: stop what listens there, or set EMBUDO_PORT`
+      : `cannot listen on ${config.EMBUDO_HOST}:${config.EMBUDO_PORT}: ${cause.message}`,
+    { cause },
+  )
+
+const packageVersion = (): string =>
+  (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version

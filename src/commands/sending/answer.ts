@@ -1,0 +1,86 @@
+import * as z from 'zod'
+
+/** Why the server did not take an event. */
+export interface RefusedEvent {
+  readonly code: string
+  readonly field: string
+  readonly detail: string
+}
+
+/** What an answer to a batch means for its lines, by their index. */
+export type Verdict =
+  | {
+      readonly is: 'answered'
+      readonly accepted: readonly number[]
+      readonly rejected: ReadonlyMap<number, RefusedEvent>
+      /** To be sent again with the same ids, in this order. */
+      readonly again: readonly number[]
+      readonly position: string | undefined
+    }
+  /** Nothing is known of any line. `because` is for a person. */
+  | { readonly is: 'unknown'; readonly because: string; readonly waitMs: number | undefined }
+  /** Nothing was taken, and it is not about any one line: trying again will not help. */
+  | { readonly is: 'refused'; readonly code: string; readonly detail: string }
+
+export interface Answer {
+  readonly status: number
+  readonly body: unknown
+  readonly retryAfter: string | null
+  readonly position: string | null
+}
+
+/** Pure: the whole protocol of POST /api/events as its caller sees it. */
+export const judge = ({ status, body, retryAfter, position }: Answer, lines: number): Verdict => {
+  const batch = batchAnswer.safeParse(body)
+  if (batch.success) return judgeBatch(batch.data, lines, position ?? undefined)
+  const problem = problemAnswer.safeParse(body).data
+  const detail = problem?.detail ?? `status ${status}`
+  if (status === 429 || status === 408 || status >= 500) {
+    return { is: 'unknown', because: detail, waitMs: retryAfterMs(retryAfter) }
+  }
+  return { is: 'refused', code: problem?.code ?? 'unexpected_answer', detail }
+}
+
+const judgeBatch = (
+  answer: z.output<typeof batchAnswer>,
+  lines: number,
+  position: string | undefined,
+): Verdict => {
+  const known = answer.stoppedAt ?? lines
+  const errors = new Map(answer.errors.map(({ index, ...error }) => [index, error]))
+  const indexes = [...Array(lines).keys()]
+  const accepted = indexes.filter((index) => index < known && !errors.has(index))
+  // An answer that does not add up would make a ledger that lies.
+  if (accepted.length !== answer.accepted) {
+    const detail = `the answer speaks of ${answer.accepted} accepted events, its errors of ${accepted.length}`
+    return { is: 'refused', code: 'unexpected_answer', detail }
+  }
+  const refused = indexes.flatMap((index) => {
+    const error = errors.get(index)
+    return error === undefined || error.retriable || index >= known ? [] : [[index, error] as const]
+  })
+  const again = indexes.filter((index) => index >= known || errors.get(index)?.retriable === true)
+  return { is: 'answered', accepted, rejected: new Map(refused), again, position }
+}
+
+const batchAnswer = z.object({
+  accepted: z.int(),
+  stoppedAt: z.int().optional(),
+  errors: z
+    .array(
+      z.object({
+        index: z.int(),
+        code: z.string(),
+        field: z.string().default(''),
+        detail: z.string().default(''),
+        retriable: z.boolean().default(false),
+      }),
+    )
+    .default([]),
+})
+
+const problemAnswer = z.object({ code: z.string().optional(), detail: z.string().optional() })
+
+/** Seconds only: a date would need the server's clock to agree with ours. */
+const retryAfterMs = (header: string | null): number | undefined =>
+  header !== null && /^\d+$/.test(header) ? Number(header) * 1_000 : undefined

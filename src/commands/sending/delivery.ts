@@ -1,0 +1,147 @@
+import { EmbudoError } from '../../define/error.ts'
+import type { CommandContext } from '../context.ts'
+import { span } from '../output.ts'
+import { notRunning, reasonOf } from '../server.ts'
+import { judge, type RefusedEvent, type Verdict } from './answer.ts'
+import { laterPosition } from './position.ts'
+
+/** One event as it goes into the body: JSON without a newline, its id in it. */
+export interface Line {
+  readonly text: string
+}
+
+export interface DeliveryOptions<L extends Line> {
+  readonly context: Pick<CommandContext, 'baseUrl' | 'fetch' | 'signal' | 'now' | 'wait' | 'random'>
+  readonly url: string | undefined
+  /** Given up after so long without any progress. */
+  readonly giveUpAfterMs: number
+  /** Called before anything else is sent: what it wrote is there even if this process ends. */
+  readonly onAccepted?: (lines: readonly L[]) => void
+  readonly onRejected?: (line: L, error: RefusedEvent) => void
+  /** Something went wrong, and the same events are sent again. */
+  readonly onRetry?: (because: string, waitMs: number) => void
+}
+
+/** An answer takes far less; a server that was stopped while it had the request gives none. */
+const requestPatienceMs = 30_000
+const shortestWaitMs = 100
+const longestWaitMs = 5_000
+
+/**
+ * Sends batches one after the other, each until every line of it has its answer: a lost connection, 429 and 503
+ * are waited out, and what has no answer is sent again with the same ids. Never more than one request at a time:
+ * a batch that fails must not be overtaken by a later one with the same keys.
+ */
+export class Delivery<L extends Line> {
+  accepted = 0
+  rejected = 0
+  /** Events that were sent again although an earlier try may have reached the log. */
+  resentUnknown = 0
+  /** The last place per partition, as the header Embudo-Position takes it. */
+  position: string | undefined
+  /** Nobody answered, from the beginning. */
+  foundNobody = false
+
+  readonly #options: DeliveryOptions<L>
+  #hasBeenAnswered = false
+
+  constructor(options: DeliveryOptions<L>) {
+    this.#options = options
+  }
+
+  /** Throws `not_running`, `gave_up`, `interrupted`, or the server's own code where it refuses all. */
+  async send(lines: readonly L[]): Promise<void> {
+    const { context, giveUpAfterMs, onRetry } = this.#options
+    let waiting = lines
+    let failures = 0
+    let progressAt = context.now()
+    while (waiting.length > 0) {
+      if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted')
+      const verdict = await this.#attempt(waiting)
+      if (verdict.is === 'refused')
+        throw new EmbudoError(verdict.code, `the server refuses the events: ${verdict.detail}`)
+      if (verdict.is === 'answered') {
+        const before = waiting.length
+        waiting = this.#settle(waiting, verdict)
+        if (waiting.length < before) {
+          failures = 0
+          progressAt = context.now()
+        }
+        if (waiting.length === 0) return
+      }
+      const because = verdict.is === 'unknown' ? verdict.because : 'the server could not append all of them'
+      this.resentUnknown += waiting.length
+      const asked = verdict.is === 'unknown' ? verdict.waitMs : undefined
+      const waitMs = asked ?? backOffMs(failures, context.random)
+      failures += 1
+      if (context.now() + waitMs - progressAt > giveUpAfterMs)
+        throw gaveUp(giveUpAfterMs, because, this.accepted)
+      onRetry?.(because, waitMs)
+      await context.wait(waitMs)
+    }
+  }
+
+  async #attempt(lines: readonly L[]): Promise<Verdict> {
+    const { context, url } = this.#options
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(requestPatienceMs)])
+    try {
+      const response = await context.fetch(`${context.baseUrl(url)}/api/events`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-ndjson' },
+        body: lines.map(({ text }) => text).join('\n'),
+        signal,
+      })
+      const text = await response.text()
+      this.#hasBeenAnswered = true
+      const { status, headers } = response
+      const answer = {
+        status,
+        body: parse(text),
+        retryAfter: headers.get('retry-after'),
+        position: headers.get('embudo-position'),
+      }
+      return judge(answer, lines.length)
+    } catch (error) {
+      if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted', { cause: error })
+      // Nobody there from the beginning is a mistake to be told at once, not a fault to be waited out.
+      this.foundNobody = !this.#hasBeenAnswered && isNobody(error)
+      if (this.foundNobody)
+        throw error instanceof EmbudoError ? error : notRunning(context.baseUrl(url), error)
+      return { is: 'unknown', because: reasonOf(error), waitMs: undefined }
+    }
+  }
+
+  /** Books what has its answer; gives back what has not. */
+  #settle(lines: readonly L[], verdict: Extract<Verdict, { is: 'answered' }>): readonly L[] {
+    const { onAccepted, onRejected } = this.#options
+    this.position = laterPosition(this.position, verdict.position)
+    this.accepted += verdict.accepted.length
+    this.rejected += verdict.rejected.size
+    if (verdict.accepted.length > 0) onAccepted?.(verdict.accepted.map((index) => lines[index]!))
+    for (const [index, error] of verdict.rejected) onRejected?.(lines[index]!, error)
+    return verdict.again.map((index) => lines[index]!)
+  }
+}
+
+/** Exponential, half of it drawn, so that many senders do not come back together. */
+const backOffMs = (failures: number, random: () => number): number =>
+  Math.round(Math.min(longestWaitMs, shortestWaitMs * 2 ** failures) * (0.5 + random() / 2))
+
+const isNobody = (error: unknown): boolean =>
+  error instanceof EmbudoError || /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH)$/.test(reasonOf(error))
+
+const gaveUp = (afterMs: number, because: string, accepted: number): EmbudoError =>
+  new EmbudoError(
+    'gave_up',
+    `gave up after ${span(afterMs)} without progress: ${because}. ${accepted.toLocaleString('en')} events were accepted; ` +
+      'the same command again sends the rest, with the same ids',
+    { facts: { accepted, because }, retriable: true },
+  )
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

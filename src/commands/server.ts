@@ -1,0 +1,76 @@
+import { EmbudoError, messageOf } from '../define/error.ts'
+import type { CommandContext } from './context.ts'
+
+/** The running program, over HTTP. */
+export interface Server {
+  readonly get: (path: string, query?: Readonly<Record<string, string | undefined>>) => Promise<unknown>
+  readonly post: (path: string) => Promise<unknown>
+}
+
+const patienceMs = 30_000
+
+/** Throws `not_running` where nothing answers, and what a problem document says with its own code. */
+export const serverAt = (context: CommandContext, url: string | undefined): Server => {
+  const ask = async (
+    method: string,
+    path: string,
+    query: Readonly<Record<string, string | undefined>> = {},
+  ) => {
+    const base = context.baseUrl(url)
+    const address = new URL(`${base}${path}`)
+    for (const [name, value] of Object.entries(query))
+      if (value !== undefined) address.searchParams.set(name, value)
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(patienceMs)])
+    let response: Response
+    try {
+      response = await context.fetch(address, { method, signal, headers: { accept: 'application/json' } })
+    } catch (cause) {
+      if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted', { cause })
+      throw notRunning(base, cause)
+    }
+    const body = parse(await response.text())
+    if (response.ok) return body
+    throw refusal(response, body, `${method} ${address.pathname}`)
+  }
+  return {
+    get: (path, query) => ask('GET', path, query),
+    post: (path) => ask('POST', path),
+  }
+}
+
+export const notRunning = (base: string, cause: unknown): EmbudoError =>
+  new EmbudoError(
+    'not_running',
+    `no embudo answers at ${base} (${reasonOf(cause)}); start it with \`make up\`, or say where it is with --url`,
+    { facts: { url: base }, retriable: true, cause },
+  )
+
+/** fetch hides the reason in its cause. */
+export const reasonOf = (error: unknown): string => {
+  const cause = error instanceof Error ? error.cause : undefined
+  if (cause instanceof Error) return 'code' in cause ? String(cause.code) : messageOf(cause)
+  return messageOf(error)
+}
+
+const refusal = (response: Response, body: unknown, what: string): EmbudoError => {
+  const { code, detail, retriable } = (typeof body === 'object' && body !== null ? body : {}) as {
+    code?: unknown
+    detail?: unknown
+    retriable?: unknown
+  }
+  return new EmbudoError(
+    typeof code === 'string' ? code : 'unexpected_answer',
+    typeof detail === 'string'
+      ? detail
+      : `${what} was answered with status ${response.status}; is that an embudo?`,
+    { facts: { status: response.status }, retriable: retriable === true || response.status >= 502 },
+  )
+}
+
+const parse = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

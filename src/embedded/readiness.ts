@@ -1,0 +1,35 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EmbudoError, messageOf } from '../define/error.ts'
+import type { TetheredProcess } from './tethered-process.ts'
+
+/** Asks until the part answers; gives up when its process ends, when it takes too long or on `signal`. */
+export async function untilReady(options: {
+  part: string
+  process: TetheredProcess
+  logFile: string
+  ask: () => Promise<unknown>
+  patienceMs?: number
+  signal?: AbortSignal | undefined
+}): Promise<void> {
+  const deadline = Date.now() + (options.patienceMs ?? 120_000)
+  let ended: number | undefined
+  void options.process.exited.then((status) => {
+    ended = status
+  })
+  for (;;) {
+    options.signal?.throwIfAborted()
+    try {
+      await options.ask()
+      return
+    } catch (error) {
+      if (ended !== undefined) throw notStarted(options, `ended with status ${ended} before it was ready`)
+      if (Date.now() > deadline) throw notStarted(options, `did not answer in time: ${messageOf(error)}`)
+    }
+    await sleep(40)
+  }
+}
+
+const notStarted = (options: { part: string; logFile: string }, reason: string) =>
+  new EmbudoError('part_not_started', `The embedded ${options.part} ${reason}. Its log: ${options.logFile}`, {
+    facts: { part: options.part, logFile: options.logFile },
+  })

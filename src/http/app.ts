@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto'
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
+import { EmbudoError } from '../define/error.ts'
+import { parseJson, readBody } from './body.ts'
+import { docs } from './docs.ts'
+import { type DocumentInfo, openApiDocument } from './openapi.ts'
+import { parseParameters, queryOf } from './parameters.ts'
+import { type Problem, problem, problemOf, sendProblem } from './problem.ts'
+import type { Answer, Route } from './route.ts'
+
+export interface AppParts {
+  readonly routes: readonly Route[]
+  readonly info: DocumentInfo
+  /** An error that nobody foresaw, or one of the server's own making. */
+  readonly onError: (error: unknown, requestId: string) => void
+  readonly newId?: () => string
+}
+
+/** Everything but the hot path. */
+export const createApp = ({ routes, info, onError, newId = randomUUID }: AppParts): Express => {
+  const app = express()
+  app.disable('x-powered-by')
+  app.disable('etag')
+  app.set('query parser', false)
+  app.use((request: Request, response: Response, next: NextFunction) => {
+    const given = request.headers['x-request-id']
+    response.setHeader(
+      'x-request-id',
+      typeof given === 'string' && /^[\w.-]{1,64}$/.test(given) ? given : newId(),
+    )
+    response.setHeader('x-content-type-options', 'nosniff')
+    next()
+  })
+
+  const document = JSON.stringify(openApiDocument(routes, info))
+  app.get('/openapi.json', (_request: Request, response: Response) => {
+    response.type('application/json').send(document)
+  })
+  app.use('/docs', docs())
+
+  for (const declared of routes) {
+    const { handle } = declared
+    if (handle === undefined) continue
+    app[declared.method](expressPath(declared.path), async (request: Request, response: Response) => {
+      const params = parseParameters(declared.params, { ...request.params })
+      const query = parseParameters(declared.query, queryOf(request.url))
+      const body = declared.takesJson ? await bodyOf(request) : undefined
+      send(response, await handle({ params, query, body, headers: request.headers }))
+    })
+  }
+  for (const [path, methods] of methodsByPath(routes)) {
+    app.all(expressPath(path), (request: Request, response: Response) => {
+      const detail = `${request.method} is not available on ${path}; it takes ${methods.join(', ')}`
+      sendTold(response, problem(405, 'method_not_allowed', detail, { allowed: methods }), {
+        allow: methods.join(', '),
+      })
+    })
+  }
+  app.use((request: Request, response: Response) => {
+    sendTold(
+      response,
+      problem(404, 'not_found', `there is nothing at ${request.path}; /openapi.json lists what there is`),
+    )
+  })
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => {
+    const told = isMalformedUrl(error)
+      ? problem(400, 'bad_parameter', 'the address has a malformed percent-encoding')
+      : problemOf(error)
+    if (told.status === 500) onError(error, String(response.getHeader('x-request-id')))
+    sendTold(response, told)
+  })
+  return app
+}
+
+const bodyOf = async (request: Request): Promise<unknown> => {
+  const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
+  if (type !== 'application/json') {
+    throw new EmbudoError('unsupported_content_type', `expected application/json, got ${type ?? 'none'}`)
+  }
+  if (!['identity', undefined].includes(request.headers['content-encoding'])) {
+    throw new EmbudoError('unsupported_content_encoding', 'expected a body that is not compressed')
+  }
+  return parseJson(await readBody(request, 'identity', bodyLimits))
+}
+
+const bodyLimits = { maxBytes: 1024 * 1024, deadlineMs: 30_000 }
+
+const send = (response: Response, answer: Answer): void => {
+  response.status(answer.status ?? 200)
+  if ('text' in answer) return void response.setHeader('content-type', answer.contentType).end(answer.text)
+  for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
+  response.setHeader('content-type', 'application/json').end(JSON.stringify(answer.json))
+}
+
+const sendTold = (response: Response, told: Problem, headers: Readonly<Record<string, string>> = {}): void =>
+  sendProblem(response, { ...told, requestId: response.getHeader('x-request-id') }, headers)
+
+const expressPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1')
+
+const methodsByPath = (routes: readonly Route[]): [string, string[]][] =>
+  [...Map.groupBy(routes, ({ path }) => path)].map(([path, same]) => [
+    path,
+    same.map(({ method }) => method.toUpperCase()).sort(),
+  ])
+
+const isMalformedUrl = (error: unknown): boolean => error instanceof URIError

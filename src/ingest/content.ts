@@ -1,0 +1,76 @@
+import type { IncomingHttpHeaders } from 'node:http'
+
+export type BodyKind = 'json' | 'cloudevent' | 'cloudevents' | 'binary' | 'ndjson'
+export type BodyEncoding = 'identity' | 'gzip' | 'zstd'
+
+/** What a request's body is; undefined for a content type that is not taken. */
+export const bodyKind = (headers: IncomingHttpHeaders): BodyKind | undefined => {
+  const header = headers['content-type']
+  if (header === 'application/json') return isBinary(headers) ? 'binary' : 'json'
+  if (header === undefined) return undefined
+  const [type = '', ...parameters] = header.toLowerCase().split(';')
+  if (!parameters.every(isUtf8)) return undefined
+  switch (type.trim()) {
+    case 'application/json':
+      return isBinary(headers) ? 'binary' : 'json'
+    case 'application/cloudevents+json':
+      return 'cloudevent'
+    case 'application/cloudevents-batch+json':
+      return 'cloudevents'
+    case 'application/x-ndjson':
+      return 'ndjson'
+    default:
+      return undefined
+  }
+}
+
+export const bodyEncoding = (headers: IncomingHttpHeaders): BodyEncoding | undefined => {
+  const encoding = headers['content-encoding']
+  if (encoding === undefined) return 'identity'
+  switch (encoding.trim().toLowerCase()) {
+    case 'identity':
+    case '':
+      return 'identity'
+    case 'gzip':
+    case 'x-gzip':
+      return 'gzip'
+    case 'zstd':
+      return 'zstd'
+    default:
+      return undefined
+  }
+}
+
+/** An event of CloudEvents' binary mode: attributes in `ce-*` headers, the body is the data. */
+export const fromBinaryMode = (headers: IncomingHttpHeaders, data: unknown): Record<string, unknown> => {
+  const event: Record<string, unknown> = {}
+  for (const [name, value] of Object.entries(headers)) {
+    if (name.startsWith('ce-') && typeof value === 'string') event[name.slice(3)] = unescaped(value)
+  }
+  event.data = data
+  return event
+}
+
+const isBinary = (headers: IncomingHttpHeaders): boolean =>
+  headers['ce-type'] !== undefined ||
+  headers['ce-specversion'] !== undefined ||
+  headers['ce-id'] !== undefined
+
+const isUtf8 = (parameter: string): boolean => {
+  const [name = '', value = ''] = parameter.split('=')
+  return name.trim() !== 'charset' || /^"?(utf-?8|us-ascii)"?$/.test(value.trim())
+}
+
+/** CloudEvents' HTTP binding: values are UTF-8, percent-encoded where they are not printable ASCII. */
+const unescaped = (value: string): string => {
+  const text =
+    value.length > 1 && value.startsWith('"') && value.endsWith('"')
+      ? value.slice(1, -1).replace(/\\(.)/g, '$1')
+      : value
+  if (!text.includes('%')) return text
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
+}

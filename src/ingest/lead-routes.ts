@@ -1,0 +1,137 @@
+import * as z from 'zod'
+import type { Catalog } from '../define/catalog.ts'
+import { EmbudoError } from '../define/error.ts'
+import { type Answer, type Route, route } from '../http/route.ts'
+import type { Log } from '../log/port.ts'
+import { dataSchema } from './event-schema.ts'
+import type { ToRecord } from './record.ts'
+import { isTraceparent, type Validate } from './validate.ts'
+
+export interface LeadWriteParts {
+  readonly catalog: Catalog
+  readonly log: Pick<Log, 'append'>
+  readonly validate: Validate
+  readonly toRecord: ToRecord
+  readonly newId: () => string
+}
+
+const writtenSchema = z.object({
+  leadId: z.string(),
+  id: z.string().meta({ description: 'Of the event.' }),
+  topic: z.string(),
+  partition: z.int(),
+  offset: z.int(),
+})
+
+const positionHeaders = z.object({ 'Embudo-Position': z.string() })
+
+/** Leads are written by appending what happened; reading them is `query/`. */
+export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
+  const registered = documented(parts.catalog, 'lead_registered')
+  const updated = documented(parts.catalog, 'lead_updated')
+
+  const append = async (
+    type: string,
+    data: Record<string, unknown>,
+    traceparent: unknown,
+  ): Promise<Answer> => {
+    const event = parts.validate(
+      { type, data },
+      {
+        source: 'http',
+        traceparent: typeof traceparent === 'string' && isTraceparent(traceparent) ? traceparent : undefined,
+      },
+    )
+    if ('refused' in event) {
+      const { code, detail, field } = event.refused
+      throw new InvalidLead(code, detail, field.replace(/^\/data/, ''))
+    }
+    const [outcome] = await parts.log.append([parts.toRecord(event)])
+    if (outcome === undefined || 'failed' in outcome) {
+      const { code, detail, retriable } = outcome ?? {
+        code: 'log_unavailable',
+        detail: 'the log gave no answer',
+        retriable: true,
+      }
+      throw new EmbudoError(code, detail, { retriable })
+    }
+    const { topic, partition, offset } = outcome
+    return {
+      status: 202,
+      json: { leadId: event.subject, id: event.id, topic, partition, offset },
+      headers: { 'embudo-position': `${topic}:${partition}:${offset}` },
+    }
+  }
+
+  const answers = { 202: { description: 'The log has it', schema: writtenSchema, headers: positionHeaders } }
+  const problems = [400, 413, 415, 422, 429, 502, 503]
+
+  return [
+    route({
+      method: 'post',
+      path: '/api/leads',
+      tag: 'Leads',
+      summary: 'Register a lead: appends lead_registered',
+      description: 'Without a leadId it gets a new UUIDv7.',
+      takesJson: true,
+      document: { requestBody: registered },
+      answers,
+      problems,
+      handle: ({ body, headers }) => {
+        const data = objectOf(body)
+        return append(
+          'lead_registered',
+          { ...data, leadId: data.leadId ?? parts.newId() },
+          headers.traceparent,
+        )
+      },
+    }),
+    route({
+      method: 'put',
+      path: '/api/leads/{leadId}',
+      tag: 'Leads',
+      summary: 'Change what is known of a lead: appends lead_updated',
+      description: 'What is absent stays as it is.',
+      params: z.object({ leadId: z.string().meta({ example: 'L-1' }) }),
+      takesJson: true,
+      document: { requestBody: updated },
+      answers,
+      problems,
+      handle: ({ params: { leadId }, body, headers }) => {
+        const data = objectOf(body)
+        if (data.leadId !== undefined && data.leadId !== leadId) {
+          throw new InvalidLead('subject_mismatch', 'expected the leadId of the address, or none', '/leadId')
+        }
+        return append('lead_updated', { ...data, leadId }, headers.traceparent)
+      },
+    }),
+  ]
+}
+
+/** A lead that is not valid: 422, with the event's own codes. */
+class InvalidLead extends EmbudoError {
+  constructor(code: string, detail: string, field: string) {
+    super(code, detail, { facts: { field, invalid: true } })
+  }
+}
+
+const objectOf = (body: unknown): Record<string, unknown> => {
+  if (typeof body === 'object' && body !== null && !Array.isArray(body))
+    return body as Record<string, unknown>
+  throw new InvalidLead('wrong_type', "expected an object with the lead's fields", '')
+}
+
+const documented = (catalog: Catalog, type: string) => {
+  const event = catalog.events.get(type)
+  if (event === undefined) throw new EmbudoError('unknown_event_type', `the catalogue has no ${type}`)
+  const schema = dataSchema(event)
+  return {
+    required: true,
+    content: {
+      'application/json': {
+        schema: schema.partial({ leadId: true }),
+        example: { email: 'ada@example.com', company: 'Acme' },
+      },
+    },
+  }
+}

@@ -1,0 +1,45 @@
+import type { ServerResponse } from 'node:http'
+import { Counter, Histogram, type Registry } from 'prom-client'
+import { type EventErrorCode, eventErrorCodes } from './event-error.ts'
+
+export interface IngestMetrics {
+  accepted(count: number): void
+  refused(code: EventErrorCode): void
+  /** Called as a request comes; returns what to call when it has been answered. */
+  request(response: ServerResponse): () => void
+}
+
+export const ingestMetrics = (
+  registry: Registry,
+  now: () => number = () => performance.now(),
+): IngestMetrics => {
+  const accepted = new Counter({
+    name: 'embudo_ingest_events_accepted_total',
+    help: 'Events that the log has acknowledged.',
+    registers: [registry],
+  })
+  const refused = new Counter({
+    name: 'embudo_ingest_events_refused_total',
+    help: 'Events that were not taken, by code.',
+    labelNames: ['code'],
+    registers: [registry],
+  })
+  const seconds = new Histogram({
+    name: 'embudo_ingest_request_seconds',
+    help: 'From the head of a request to its answer, by class of status.',
+    labelNames: ['status'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers: [registry],
+  })
+  // Looked up once: a lookup by label costs more than the counting.
+  const byCode = new Map(Object.keys(eventErrorCodes).map((code) => [code, refused.labels(code)]))
+  const byStatus = new Map([2, 4, 5].map((status) => [status, seconds.labels(`${status}xx`)]))
+  return {
+    accepted: (count) => accepted.inc(count),
+    refused: (code) => byCode.get(code)?.inc(),
+    request(response) {
+      const startedAt = now()
+      return () => byStatus.get(Math.floor(response.statusCode / 100))?.observe((now() - startedAt) / 1000)
+    },
+  }
+}

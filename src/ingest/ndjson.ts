@@ -1,0 +1,134 @@
+import { isUtf8 } from 'node:buffer'
+import { syntaxMessage } from '../http/body.ts'
+import { type EventError, eventError } from './event-error.ts'
+
+/** What the lines of a body become. */
+export interface LineSink {
+  line(value: unknown): void
+  refuse(error: EventError): void
+  /** True when no more should be given before it has been emptied. */
+  readonly isFull: boolean
+}
+
+/**
+ * Cuts a stream of bytes into lines of JSON. Blank lines count for nothing. What is kept between two pieces is
+ * never longer than one line may be: the rest of a line that is too long is thrown away as it comes.
+ */
+export class NdjsonLines {
+  readonly #sink: LineSink
+  readonly #maxLineBytes: number
+  #parts: Buffer[] = []
+  #kept = 0
+  #isSkipping = false
+  #isFirst = true
+
+  constructor(sink: LineSink, maxLineBytes: number) {
+    this.#sink = sink
+    this.#maxLineBytes = maxLineBytes
+  }
+
+  /** Takes lines until the piece ends or the sink is full; returns what is left of the piece. */
+  push(piece: Buffer): Buffer {
+    const firstEnd = piece.indexOf(newline)
+    if (firstEnd === -1) {
+      this.#keep(piece)
+      return nothing
+    }
+    let at = 0
+    if (this.#kept > 0 || this.#isSkipping) {
+      this.#keep(piece.subarray(0, firstEnd))
+      this.#endLine()
+      at = firstEnd + 1
+      if (this.#sink.isFull) return piece.subarray(at)
+    }
+    const end = piece.lastIndexOf(newline) + 1
+    if (end > at) at = this.#lines(piece, at, end)
+    if (at < end) return piece.subarray(at)
+    if (at < piece.length) this.#keep(piece.subarray(at))
+    return nothing
+  }
+
+  /** The last line needs no newline. */
+  end(): void {
+    if (this.#kept > 0 || this.#isSkipping) this.#endLine()
+  }
+
+  /** Whole lines, from `at` to `end`: made text in one go, which costs a third of doing it line by line. */
+  #lines(piece: Buffer, at: number, end: number): number {
+    const bytes = piece.subarray(at, end)
+    if (!isUtf8(bytes) || end - at > this.#maxLineBytes) return this.#linesOneByOne(piece, at, end)
+    const text = bytes.toString('utf8')
+    const isAscii = text.length === bytes.length
+    let from = 0
+    while (from < text.length) {
+      const to = text.indexOf('\n', from)
+      this.#line(text.slice(from, to))
+      from = to + 1
+      if (this.#sink.isFull) break
+    }
+    return at + (isAscii ? from : Buffer.byteLength(text.slice(0, from)))
+  }
+
+  #linesOneByOne(piece: Buffer, at: number, end: number): number {
+    let from = at
+    while (from < end) {
+      const to = piece.indexOf(newline, from)
+      this.#lineOfBytes(piece.subarray(from, to))
+      from = to + 1
+      if (this.#sink.isFull) break
+    }
+    return from
+  }
+
+  #keep(part: Buffer): void {
+    if (part.length === 0 || this.#isSkipping) return
+    if (this.#kept + part.length > this.#maxLineBytes) {
+      this.#isSkipping = true
+      this.#parts = []
+      this.#kept = 0
+      return
+    }
+    this.#parts.push(part)
+    this.#kept += part.length
+  }
+
+  #endLine(): void {
+    const parts = this.#parts
+    const isTooLong = this.#isSkipping
+    this.#parts = []
+    this.#kept = 0
+    this.#isSkipping = false
+    if (isTooLong) this.#sink.refuse(tooLong(this.#maxLineBytes))
+    else this.#lineOfBytes(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+  }
+
+  #lineOfBytes(bytes: Buffer): void {
+    if (bytes.length > this.#maxLineBytes) this.#sink.refuse(tooLong(this.#maxLineBytes))
+    else if (isUtf8(bytes)) this.#line(bytes.toString('utf8'))
+    else
+      this.#sink.refuse(eventError('malformed_json', '', 'expected JSON in UTF-8; the line has other bytes'))
+  }
+
+  #line(text: string): void {
+    const isFirst = this.#isFirst
+    this.#isFirst = false
+    const json = isFirst && text.startsWith(byteOrderMark) ? text.slice(1) : text
+    let value: unknown
+    try {
+      value = JSON.parse(json)
+    } catch (cause) {
+      if (/^[ \t\r]*$/.test(json)) return
+      const detail = `expected one JSON object in the line: ${syntaxMessage(cause)}`
+      this.#sink.refuse(eventError('malformed_json', '', detail))
+      return
+    }
+    this.#sink.line(value)
+  }
+}
+
+const newline = 10
+const byteOrderMark = '\uFEFF'
+const nothing = Buffer.alloc(0)
+
+const tooLong = (maxLineBytes: number): EventError =>
+  eventError('line_too_large', '', `expected a line of at most ${maxLineBytes} bytes`)

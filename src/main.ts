@@ -1,0 +1,28 @@
+import { globSync } from 'node:fs'
+import { join } from 'node:path'
+import { type AddCommand, commandContext } from './commands/context.ts'
+import { runCommandLine } from './commands/run.ts'
+
+/** Every file of commands/ whose exports end in `Command`: adding a command is adding a file. */
+const loadCommands = async (): Promise<AddCommand[]> => {
+  const folder = join(import.meta.dirname, 'commands')
+  const modules = await Promise.all(
+    globSync('*.ts', { cwd: folder })
+      .toSorted()
+      .map((file) => import(join(folder, file)) as Promise<Record<string, unknown>>),
+  )
+  return modules.flatMap((module) =>
+    Object.entries(module)
+      .filter(([name, value]) => name.endsWith('Command') && typeof value === 'function')
+      .map(([, add]) => add as AddCommand),
+  )
+}
+
+const interrupt = new AbortController()
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort())
+// What is piped into `head` ends early: that is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+
+const status = await runCommandLine(process.argv.slice(2), commandContext({ signal: interrupt.signal }), await loadCommands())
+// Whatever is still open (a keep-alive connection, a timer) has nothing left to say.
+process.exit(status)

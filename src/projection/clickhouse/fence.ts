@@ -1,0 +1,133 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ClickHouseClient } from '@clickhouse/client'
+import type { Position } from '../../consumer/positions.ts'
+import { EmbudoError } from '../../define/error.ts'
+import { clickhouseError } from './clickhouse-error.ts'
+import type { Runs } from './held.ts'
+import { allEvents, fenceTable } from './tables.ts'
+
+/**
+ * Exactly once by fence, drain and look, done whenever a partition is taken over and before anything may be sent
+ * a second time; docs/spec/Sink.tla is the model of it. Given an epoch that Postgres has committed:
+ *
+ * 1. fence: write the epoch down in ClickHouse. Every insert reads it as it starts, and writes nothing if its own
+ *    epoch is lower; so from here on no insert of an earlier epoch can begin.
+ * 2. drain: wait until those that had begun have ended.
+ * 3. look: which offsets at or past the position are there? Nobody else can add any now.
+ */
+export const takeOver = async (
+  clickhouse: ClickHouseClient,
+  position: Position,
+  options: DrainOptions,
+): Promise<Runs> => {
+  try {
+    await writeFence(clickhouse, position)
+    await drain(clickhouse, insertsOf(position), options)
+    return await look(clickhouse, position)
+  } catch (error) {
+    throw clickhouseError(error, `take ${position.topic}:${position.partition} over`)
+  }
+}
+
+export interface DrainOptions {
+  readonly signal: AbortSignal
+  /** After this long what is still running is ended: its client may be gone. Default 10,000. */
+  readonly drainMs?: number
+  readonly now?: () => number
+}
+
+/** What the ids of all inserts of one reader's generation begin with. Under it the drain finds them. */
+export const insertsOf = ({
+  reader,
+  generation,
+}: {
+  readonly reader: string
+  readonly generation: number
+}): string => `embudo:${reader}:${generation}:`
+
+/**
+ * True for as long as no partition of an insert has been taken over by a later epoch. Read once, as the insert
+ * starts: the server computes scalar subqueries before it reads a row.
+ */
+export const unfenced =
+  `(SELECT count() FROM ${fenceTable} WHERE reader = {reader:String} AND generation = {generation:UInt32} ` +
+  "AND mapContains({epochs:Map(String, UInt64)}, concat(topic, ':', toString(`partition`))) " +
+  "AND epoch > {epochs:Map(String, UInt64)}[concat(topic, ':', toString(`partition`))]) = 0"
+
+/** The parameters of `unfenced` for the partitions of one insert. */
+export const fenceParameters = (positions: readonly Position[]): Record<string, unknown> => ({
+  reader: positions[0]!.reader,
+  generation: positions[0]!.generation,
+  epochs: new Map(positions.map(({ topic, partition, epoch }) => [`${topic}:${partition}`, epoch])),
+})
+
+const writeFence = async (clickhouse: ClickHouseClient, position: Position): Promise<void> => {
+  await clickhouse.command({
+    query:
+      `INSERT INTO ${fenceTable} (reader, generation, topic, \`partition\`, epoch) ` +
+      'SELECT {reader:String}, {generation:UInt32}, {topic:String}, {partition:UInt32}, {epoch:UInt64}',
+    query_params: {
+      reader: position.reader,
+      generation: position.generation,
+      topic: position.topic,
+      partition: position.partition,
+      epoch: position.epoch,
+    },
+    // Two writers may send the same row; the second must not be taken for a copy that can be left out.
+    clickhouse_settings: { async_insert: 0, insert_deduplicate: 0, wait_end_of_query: 1 },
+  })
+}
+
+const drain = async (clickhouse: ClickHouseClient, prefix: string, options: DrainOptions): Promise<void> => {
+  const now = options.now ?? Date.now
+  const drainMs = options.drainMs ?? 10_000
+  // Those that began before the fence, and a few that began after it and do no harm; later ones need no wait.
+  let left = await running(clickhouse, prefix)
+  const deadline = now() + drainMs
+  for (let waitMs = 5; left.length > 0; waitMs = Math.min(waitMs * 2, 200)) {
+    await sleep(waitMs, undefined, { signal: options.signal })
+    if (now() > deadline + drainMs) {
+      throw new EmbudoError(
+        'insert_still_running',
+        `${left.join(', ')} cannot be ended; KILL QUERY it by hand`,
+        {
+          facts: { queryIds: left },
+          retriable: true,
+        },
+      )
+    }
+    if (now() > deadline) {
+      await clickhouse.command({
+        query: 'KILL QUERY WHERE query_id IN {ids:Array(String)} ASYNC',
+        query_params: { ids: left },
+      })
+    }
+    const still = new Set(await running(clickhouse, prefix))
+    left = left.filter((id) => still.has(id))
+  }
+}
+
+const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<string[]> => {
+  const answer = await clickhouse.query({
+    query: 'SELECT query_id FROM system.processes WHERE startsWith(query_id, {prefix:String})',
+    query_params: { prefix },
+    format: 'JSONEachRow',
+  })
+  return (await answer.json<{ query_id: string }>()).map((row) => row.query_id)
+}
+
+/** Runs in place of offsets: after a position was lost far back there may be millions of them, and few runs. */
+const look = async (clickhouse: ClickHouseClient, position: Position): Promise<Runs> => {
+  const answer = await clickhouse.query({
+    query:
+      'SELECT toString(min(o)) AS first, toString(max(o)) AS last FROM ' +
+      '(SELECT _offset AS o, _offset - row_number() OVER (ORDER BY _offset) AS run ' +
+      `FROM ${allEvents(position.generation)} ` +
+      'WHERE _topic = {topic:String} AND _partition = {partition:UInt32} AND _offset >= {offset:UInt64}) ' +
+      'GROUP BY run ORDER BY min(o)',
+    query_params: { topic: position.topic, partition: position.partition, offset: position.nextOffset },
+    format: 'JSONEachRow',
+  })
+  const rows = await answer.json<{ first: string; last: string }>()
+  return rows.map(({ first, last }) => [Number(first), Number(last)])
+}

@@ -1,0 +1,65 @@
+import { randomUUID } from 'node:crypto'
+import type { ClickHouseClient } from '@clickhouse/client'
+import type { Pool } from 'pg'
+import { movePosition, type Position } from '../../consumer/positions.ts'
+import type { EventDefinition } from '../../define/catalog.ts'
+import { type Insert, type InsertPart, sendInsert } from './insert.ts'
+import type { Taken } from './lane.ts'
+
+export interface FlushParts {
+  readonly clickhouse: ClickHouseClient
+  readonly pool: Pool
+  readonly prefix: string
+  readonly newId?: () => string
+}
+
+/**
+ * Rows first, then the positions of all partitions in one transaction. Between the two, and when either fails,
+ * what the tables hold is ahead of the positions; the look at the next take-over finds it.
+ */
+export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise<Position[]> => {
+  const newId = parts.newId ?? randomUUID
+  const sent = planInserts(taken).map((insert) =>
+    sendInsert(parts.clickhouse, insert, { prefix: parts.prefix, queryId: newId() }),
+  )
+  // All of them, even if one has failed: the partitions are not taken over again while others still run.
+  const failed = (await Promise.allSettled(sent)).find((outcome) => outcome.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
+  return movePositions(parts.pool, taken)
+}
+
+/** One insert for each event type, over all partitions. */
+export const planInserts = (taken: readonly Taken[]): Insert[] => {
+  const byEvent = new Map<EventDefinition, InsertPart[]>()
+  for (const { position, rows: byType } of taken) {
+    for (const [event, rows] of byType) {
+      const parts = byEvent.get(event) ?? []
+      parts.push({ position, rows })
+      byEvent.set(event, parts)
+    }
+  }
+  return [...byEvent].map(([event, parts]) => ({ event, parts }))
+}
+
+const movePositions = async (pool: Pool, taken: readonly Taken[]): Promise<Position[]> => {
+  const client = await pool.connect()
+  try {
+    // May be lost with Postgres's tail: the look finds the rows behind an older position too.
+    await client.query('begin; set local synchronous_commit = off')
+    const moved: Position[] = []
+    // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
+    for (const { position, to } of taken.toSorted((a, b) => compare(a.position, b.position))) {
+      moved.push(await movePosition(client, position, to))
+    }
+    await client.query('commit')
+    client.release()
+    return moved
+  } catch (error) {
+    // The connection may be what is broken: it is closed, which also rolls back.
+    client.release(true)
+    throw error
+  }
+}
+
+const compare = (a: Position, b: Position): number =>
+  a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1

@@ -1,0 +1,200 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Position } from '../../consumer/positions.ts'
+import type { Codec } from '../../log/codec.ts'
+import type { LogBatch } from '../../log/port.ts'
+import { takeOver } from './fence.ts'
+import { type FlushParts, flush } from './flush.ts'
+import { Lane, type Taken } from './lane.ts'
+import { Payloads } from './payload.ts'
+
+export interface SinkParts extends FlushParts {
+  readonly codec: Codec
+  readonly now?: () => number
+  readonly limits?: Partial<SinkLimits>
+}
+
+export interface SinkLimits {
+  /** What waits for the next flush; beyond it fetching stops. As much again may be on its way. */
+  readonly maxRows: number
+  readonly maxBytes: number
+  /** Between the starts of two flushes, unless as much waits as may. */
+  readonly lingerMs: number
+  readonly drainMs: number
+}
+
+const defaults: SinkLimits = {
+  maxRows: 100_000,
+  maxBytes: 32 * 1024 * 1024,
+  lingerMs: 1_000,
+  drainMs: 10_000,
+}
+
+export interface SinkStatus {
+  readonly partitions: number
+  readonly pendingRows: number
+  readonly pendingBytes: number
+  readonly rowsWritten: number
+  readonly flushes: number
+}
+
+/**
+ * Writes all partitions that this process owns into the tables of one generation. One flush is on its way while
+ * the next is collected. `run` is what a consumer drives each partition with.
+ */
+export class EventSink implements AsyncDisposable {
+  readonly #parts: SinkParts
+  readonly #limits: SinkLimits
+  readonly #now: () => number
+  readonly #payloads: Payloads
+  readonly #lanes = new Set<Lane>()
+  readonly #stopping = new AbortController()
+  readonly #flushing: Promise<void>
+  #arrived = Promise.withResolvers<void>()
+  #taken = Promise.withResolvers<void>()
+  #settled = Promise.withResolvers<void>()
+  #rowsWritten = 0
+  #flushes = 0
+
+  constructor(parts: SinkParts) {
+    this.#parts = parts
+    this.#limits = { ...defaults, ...parts.limits }
+    this.#now = parts.now ?? Date.now
+    this.#payloads = new Payloads(parts.codec)
+    this.#flushing = this.#flushUntilStopped()
+  }
+
+  /** Ends when `signal` aborts; throws, retriable, when the partition has to be taken over again. */
+  readonly run = async (
+    position: Position,
+    batches: AsyncIterable<LogBatch>,
+    signal: AbortSignal,
+  ): Promise<void> => {
+    const { clickhouse, codec, prefix } = this.#parts
+    const held = await takeOver(clickhouse, position, {
+      signal,
+      drainMs: this.#limits.drainMs,
+      now: this.#now,
+    })
+    const lane = new Lane(position, held, { codec, payloads: this.#payloads, prefix })
+    this.#lanes.add(lane)
+    const close = () => lane.close()
+    signal.addEventListener('abort', close)
+    try {
+      await Promise.race([this.#collect(lane, batches), lane.ended])
+    } finally {
+      signal.removeEventListener('abort', close)
+      lane.close()
+      this.#lanes.delete(lane)
+    }
+  }
+
+  status(): SinkStatus {
+    const { rows, bytes } = this.#pending()
+    return {
+      partitions: this.#lanes.size,
+      pendingRows: rows,
+      pendingBytes: bytes,
+      rowsWritten: this.#rowsWritten,
+      flushes: this.#flushes,
+    }
+  }
+
+  /** Waits for the flush that is on its way; what is only pending is read again by whoever comes next. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopping.abort()
+    this.#arrived.resolve()
+    await this.#flushing
+  }
+
+  async #collect(lane: Lane, batches: AsyncIterable<LogBatch>): Promise<void> {
+    for await (const batch of batches) {
+      for (let index = 0; index < batch.records.length; ) {
+        while (lane.isOpen && this.#isFull()) await this.#taken.promise
+        if (!lane.isOpen) return
+        index = await this.#add(lane, batch, index)
+      }
+    }
+  }
+
+  async #add(lane: Lane, batch: LogBatch, from: number): Promise<number> {
+    try {
+      const index = lane.add(batch.records, from)
+      const unknown = batch.records[index]?.value
+      if (unknown) await this.#parts.codec.learn(unknown)
+      return index
+    } catch (error) {
+      // What stands before the record that cannot be a row is written all the same.
+      while (lane.isOpen && !lane.isSettled) {
+        this.#arrived.resolve()
+        await Promise.race([this.#settled.promise, lane.ended])
+      }
+      throw error
+    } finally {
+      if (lane.hasPending) this.#arrived.resolve()
+    }
+  }
+
+  async #flushUntilStopped(): Promise<void> {
+    const { signal } = this.#stopping
+    for (let startedAt = Number.NEGATIVE_INFINITY; !signal.aborted; ) {
+      const waitMs = startedAt + this.#limits.lingerMs - this.#now()
+      if (![...this.#lanes].some((lane) => lane.hasPending)) await this.#untilArrival()
+      else if (waitMs > 0 && !this.#isFull()) await this.#untilArrival(waitMs)
+      else {
+        startedAt = this.#now()
+        await this.#flushPending()
+      }
+    }
+  }
+
+  async #untilArrival(withinMs?: number): Promise<void> {
+    this.#arrived = Promise.withResolvers()
+    if (withinMs === undefined) return this.#arrived.promise
+    const waited = new AbortController()
+    await Promise.race([
+      this.#arrived.promise,
+      sleep(withinMs, undefined, { signal: waited.signal }).catch(() => {}),
+    ])
+    waited.abort()
+  }
+
+  async #flushPending(): Promise<void> {
+    const taken = [...this.#lanes]
+      .map((lane) => lane.take())
+      .filter((part): part is Taken => part !== undefined)
+    const { resolve } = this.#taken
+    this.#taken = Promise.withResolvers()
+    resolve()
+    try {
+      const moved = await flush(taken, this.#parts)
+      for (const position of moved) {
+        const part = taken.find(
+          ({ position: { topic, partition } }) =>
+            topic === position.topic && partition === position.partition,
+        )
+        if (part !== undefined) part.lane.moved(position)
+      }
+      this.#flushes++
+      for (const { rows } of taken) for (const part of rows.values()) this.#rowsWritten += part.count
+    } catch (error) {
+      for (const { lane } of taken) lane.fail(error)
+    }
+    this.#settled.resolve()
+    this.#settled = Promise.withResolvers()
+  }
+
+  #isFull(): boolean {
+    const { rows, bytes } = this.#pending()
+    return rows >= this.#limits.maxRows || bytes >= this.#limits.maxBytes
+  }
+
+  #pending(): { rows: number; bytes: number } {
+    let [rows, bytes] = [0, 0]
+    for (const lane of this.#lanes) {
+      const pending = lane.pending()
+      rows += pending.rows
+      bytes += pending.bytes
+    }
+    return { rows, bytes }
+  }
+}

@@ -1,0 +1,61 @@
+import { EmbudoError } from '../define/error.ts'
+
+/** Next offsets of a model's live generation, by `<topic>:<partition>`. */
+export type ReadPositions = (model: string) => Promise<ReadonlyMap<string, number>>
+
+export interface ReadWaitParts {
+  readonly readPositions: ReadPositions
+  readonly readWaitMs: number
+  readonly nowMs: () => number
+  readonly wait: (ms: number) => Promise<void>
+}
+
+/**
+ * Read your own writes: resolves once the model has applied what the header `Embudo-Position` names. Places in
+ * topics that the model does not read are no concern of its. Throws `bad_position`, and `position_not_reached`
+ * when the wait is over.
+ */
+export const waitForPosition = async (
+  parts: ReadWaitParts,
+  model: { readonly name: string; readonly topic: string },
+  header: string | string[] | undefined,
+): Promise<void> => {
+  if (header === undefined || header === '') return
+  const wanted = parsePositions(String(header)).filter(({ topic }) => topic === model.topic)
+  const deadline = parts.nowMs() + parts.readWaitMs
+  for (let pauseMs = 5; wanted.length > 0; pauseMs = Math.min(pauseMs * 2, 100)) {
+    const applied = await parts.readPositions(model.name)
+    const behind = wanted.filter(
+      ({ topic, partition, offset }) => (applied.get(`${topic}:${partition}`) ?? 0) <= offset,
+    )
+    if (behind.length === 0) return
+    const leftMs = deadline - parts.nowMs()
+    if (leftMs <= 0) {
+      const { topic, partition, offset } = behind[0]!
+      throw new EmbudoError(
+        'position_not_reached',
+        `${model.name} has not applied ${topic}:${partition}:${offset} yet; try again`,
+        {
+          retriable: true,
+        },
+      )
+    }
+    await parts.wait(Math.min(pauseMs, leftMs))
+  }
+}
+
+/** `embudo.leads:3:1042, embudo.leads:5:77` */
+export const parsePositions = (header: string): { topic: string; partition: number; offset: number }[] =>
+  header.split(',').map((text) => {
+    const match = /^\s*([\w.-]{1,249}):(\d{1,9}):(\d{1,15})\s*$/.exec(text)
+    if (match === null) {
+      throw new EmbudoError(
+        'bad_position',
+        'Embudo-Position: expected <topic>:<partition>:<offset>[, ...], as an answer gave it',
+        {
+          facts: { field: 'Embudo-Position' },
+        },
+      )
+    }
+    return { topic: match[1]!, partition: Number(match[2]), offset: Number(match[3]) }
+  })

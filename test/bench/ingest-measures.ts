@@ -1,0 +1,74 @@
+import { type Baseline, type Measure, median } from './report.ts'
+import type { Setting } from './setting.ts'
+import { runTask, startTask } from './task.ts'
+import type { LoadInput, LoadResult } from './tasks/load.ts'
+import type { UsualHandlerInput } from './tasks/usual-handler.ts'
+
+const kinds = [
+  { name: 'ingest, one event a request, 64 connections', connections: 64, eventsPerRequest: 1, aim: 5_000 },
+  {
+    name: 'ingest, NDJSON of 500 events a request, 8 connections',
+    connections: 8,
+    eventsPerRequest: 500,
+    aim: 40_000,
+  },
+] as const
+
+export const ingestMeasures = async ({
+  http,
+  brokers,
+  schemaId,
+  size,
+  newTopic,
+  progress,
+}: Setting): Promise<Measure[]> => {
+  const usual = async (isIdempotent: boolean) => {
+    const topic = await newTopic(isIdempotent ? 'usual-idempotent' : 'usual-plain')
+    return await startTask<UsualHandlerInput, { port: number }>('usual-handler', {
+      brokers,
+      topic,
+      schemaId,
+      isIdempotent,
+    })
+  }
+  await using plain = await usual(false)
+  await using idempotent = await usual(true)
+  const contenders = [
+    { name: 'embudo', port: Number(new URL(http.address).port) },
+    { name: 'Express, zod, avsc, kafkajs', port: plain.result.port },
+    { name: 'the same, idempotent producer', port: idempotent.result.port },
+  ]
+
+  const measures: Measure[] = []
+  for (const { name, connections, eventsPerRequest, aim } of kinds) {
+    const rounds = contenders.map((): LoadResult[] => [])
+    for (let round = 1; round <= size.rounds; round++) {
+      progress(`${name}, round ${round} of ${size.rounds}`)
+      for (const [at, { port }] of contenders.entries()) {
+        const load = {
+          port,
+          connections,
+          eventsPerRequest,
+          warmUpMs: size.warmUpMs,
+          measureMs: size.measureMs,
+        }
+        rounds[at]!.push(await runTask<LoadInput, LoadResult>('load', load))
+      }
+    }
+    const [product, ...baselines] = contenders.map(
+      (contender, at): Baseline => ({
+        name: contender.name,
+        perSecond: rounds[at]!.map(({ eventsPerSecond }) => eventsPerSecond),
+        note: latencyNote(rounds[at]!),
+      }),
+    )
+    measures.push({ name, aim, product: product!.perSecond, note: product!.note!, baselines })
+  }
+  return measures
+}
+
+const latencyNote = (rounds: readonly LoadResult[]): string => {
+  const figure = (of: (round: LoadResult) => number) => median(rounds.map(of)).toFixed(1)
+  const failed = rounds.reduce((sum, round) => sum + round.failed, 0)
+  return `p50 ${figure((round) => round.p50Ms)} ms, p99 ${figure((round) => round.p99Ms)} ms${failed > 0 ? `, ${failed} not accepted` : ''}`
+}

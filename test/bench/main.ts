@@ -1,0 +1,40 @@
+import { env } from 'node:process'
+import { parseArgs } from 'node:util'
+import { ingestMeasures } from './ingest-measures.ts'
+import { logMeasures } from './log-measures.ts'
+import { startParts } from './parts.ts'
+import { projectionMeasures } from './projection-measures.ts'
+import { type Measure, reportOf, tableOf } from './report.ts'
+import { type Size, sizes, startSetting } from './setting.ts'
+
+/**
+ * Throughput and latency of the program's own processes, each beside what it is compared with, measured in
+ * turns in the same run on the same parts: a busy machine slows both.
+ *
+ *     make bench ARGS="--quick"          under 2 minutes; without it under 8
+ *     make bench ARGS="--json"           for programs
+ *     make bench ARGS="--only ingest"    log, ingest or project
+ */
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean' },
+    json: { type: 'boolean' },
+    only: { type: 'string', multiple: true },
+  },
+})
+const size: Size = values.quick ? sizes.quick : sizes.full
+const progress = (text: string): void => void process.stderr.write(`${text}\n`)
+const wants = (part: string): boolean => values.only === undefined || values.only.includes(part)
+
+await using parts = await startParts(env, progress)
+await using setting = await startSetting(parts, size, progress)
+const measures: Measure[] = []
+if (wants('log')) measures.push(...(await logMeasures(setting)))
+if (wants('ingest')) measures.push(...(await ingestMeasures(setting)))
+if (wants('project')) measures.push(...(await projectionMeasures(setting)))
+
+const command = `make bench${process.argv.length > 2 ? ` ARGS="${process.argv.slice(2).join(' ')}"` : ''}`
+const report = reportOf(measures, new Date(), command)
+process.stdout.write(
+  values.json ? `${JSON.stringify(report, undefined, 2)}\n` : `${report.machine}\n${tableOf(report)}\n`,
+)

@@ -1,0 +1,99 @@
+import { cpus, totalmem } from 'node:os'
+import Table from 'cli-table3'
+
+export interface Measure {
+  readonly name: string
+  /** Events a second, one of each round. */
+  readonly product: readonly number[]
+  readonly note?: string
+  readonly baselines: readonly Baseline[]
+  /** Events a second on two cores. */
+  readonly aim?: number
+}
+
+export interface Baseline {
+  readonly name: string
+  readonly perSecond: readonly number[]
+  readonly note?: string
+}
+
+export interface Report {
+  readonly at: string
+  readonly machine: string
+  readonly command: string
+  readonly measures: readonly ReportedMeasure[]
+}
+
+interface ReportedMeasure {
+  readonly name: string
+  readonly perSecond: number
+  readonly note: string | undefined
+  readonly rounds: readonly number[]
+  readonly aim: number | undefined
+  readonly ofAim: number | undefined
+  readonly baselines: readonly {
+    readonly name: string
+    readonly perSecond: number
+    readonly ratio: number
+    readonly note: string | undefined
+  }[]
+}
+
+export const reportOf = (measures: readonly Measure[], at: Date, command: string): Report => ({
+  at: at.toISOString(),
+  machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform}, Node ${process.versions.node}`,
+  command,
+  measures: measures.map(({ name, product, note, aim, baselines }) => {
+    const perSecond = Math.round(median(product))
+    return {
+      name,
+      perSecond,
+      note,
+      rounds: product.map(Math.round),
+      aim,
+      ofAim: aim === undefined ? undefined : hundredths(perSecond / aim),
+      baselines: baselines.map((baseline) => {
+        const itsPerSecond = Math.round(median(baseline.perSecond))
+        return {
+          name: baseline.name,
+          perSecond: itsPerSecond,
+          ratio: hundredths(perSecond / itsPerSecond),
+          note: baseline.note,
+        }
+      }),
+    }
+  }),
+})
+
+/** A block for each measure: embudo first, then what it is compared with. */
+export const tableOf = ({ measures }: Report): string => {
+  const table = new Table({
+    head: ['', 'events/s', 'embudo is', 'aim', 'of the aim', ''],
+    colAligns: ['left', 'right', 'right', 'right', 'right', 'left'],
+    style: { head: [], border: [] },
+  })
+  for (const { name, perSecond, note, aim, ofAim, baselines } of measures) {
+    const aimed = aim === undefined ? ['', ''] : [figure(aim), `${Math.round(ofAim! * 100)}%`]
+    table.push([name, figure(perSecond), '', ...aimed, note ?? ''])
+    for (const baseline of baselines) {
+      table.push([
+        `  ${baseline.name}`,
+        figure(baseline.perSecond),
+        `${baseline.ratio} x`,
+        '',
+        '',
+        baseline.note ?? '',
+      ])
+    }
+  }
+  return table.toString()
+}
+
+export const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+const figure = (value: number): string => value.toLocaleString('en')
+const hundredths = (value: number): number => Math.round(value * 100) / 100

@@ -1,0 +1,232 @@
+import type { ClickHouseClient } from '@clickhouse/client'
+import type { Pool } from 'pg'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { EmbudoError } from '../../src/define/error.ts'
+import { openWorld, Story, type World } from '../integration/clickhouse/sink-world.ts'
+
+/** Promise 3: after a crash at any point every event is in ClickHouse, once. */
+describe('the ClickHouse sink', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await openWorld(inject('parts'))
+  })
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]()
+  })
+
+  // A take-over and two flushes of three partitions make fewer calls than this to the two stores.
+  const calls = Array.from({ length: 34 }, (_, index) => index + 1)
+
+  it.each(calls)('loses and doubles nothing when it dies before call %i to a store', async (call) => {
+    await dieAt(world, call, 'before')
+  })
+
+  it.each(calls)(
+    'loses and doubles nothing when it dies after call %i to a store, unanswered',
+    async (call) => {
+      await dieAt(world, call, 'after')
+    },
+  )
+
+  it('finds the rows of an insert that ran though its client gave up', async () => {
+    const story = new Story(world)
+    await story.append(600)
+    let inserts = 0
+    const clickhouse = wrapped(world.clickhouse, async (name, run) => {
+      const answer = await run()
+      if (name === 'exec' && ++inserts <= 3) throw new Error('Timeout error.')
+      return answer
+    })
+    await using worker = story.start({ clickhouse })
+    await story.untilWhole()
+    expect(worker.errors).not.toEqual([])
+  })
+
+  it('refuses an insert that arrives after its partition was taken over', async () => {
+    const story = new Story(world)
+    await story.append(600)
+    const late: Array<() => Promise<unknown>> = []
+    const clickhouse = wrapped(world.clickhouse, async (name, run) => {
+      if (name !== 'exec') return run()
+      late.push(run)
+      throw new Error('Timeout error.')
+    })
+    const first = story.start({ clickhouse, stopsAtErrors: true })
+    await first.ended
+    await first[Symbol.asyncDispose]()
+    await using _ = story.start()
+    await story.untilWhole()
+    expect(late.length).toBeGreaterThan(0)
+    await Promise.all(late.map((run) => run()))
+    await story.untilWhole()
+  })
+
+  it('waits for an insert that had begun before the fence', async () => {
+    const story = new Story(world)
+    await story.append(9)
+    // The first record of partition 0, by an earlier owner whose insert is slow.
+    const slow = world.clickhouse.command({
+      query:
+        'INSERT INTO webinar_attended_g1 (_topic, _partition, _offset, _type) ' +
+        "SELECT {topic:String}, 0, number + sleepEachRow(1), 'webinar_attended' FROM numbers(1)",
+      query_params: { topic: story.topic },
+      query_id: `embudo:events:1:slow-${story.prefix}`,
+    })
+    await expect
+      .poll(
+        () =>
+          world.select(
+            `SELECT 1 FROM system.processes WHERE query_id = 'embudo:events:1:slow-${story.prefix}'`,
+          ),
+        {
+          interval: 10,
+        },
+      )
+      .toHaveLength(1)
+    await using _ = story.start()
+    await story.untilWhole()
+    await slow
+    await story.untilWhole()
+  })
+
+  it('stays exact when two processes believe that they own the same partitions', async () => {
+    const story = new Story(world)
+    await story.append(1_500)
+    const limits = { maxRows: 40, lingerMs: 0 }
+    await using one = story.start({ limits })
+    await using other = story.start({ limits })
+    await story.append(1_500)
+    await story.untilWhole()
+    expect([...one.errors, ...other.errors]).toContainEqual(
+      expect.objectContaining({ code: 'position_moved' }),
+    )
+  })
+
+  it('finds its rows again when Postgres has lost the last positions', async () => {
+    const story = new Story(world)
+    await story.append(900)
+    await using worker = story.start()
+    await story.untilWhole()
+    await world.pool.query(`update embudo.positions set next_offset = 120, mark = '' where topic = $1`, [
+      story.topic,
+    ])
+    await story.append(300)
+    await story.untilWhole()
+    expect(worker.errors).toContainEqual(expect.objectContaining({ code: 'position_moved' }))
+  })
+
+  it('finds its rows again after positions were set back to the beginning', async () => {
+    const story = new Story(world)
+    await story.append(900)
+    {
+      await using _ = story.start()
+      await story.untilWhole()
+    }
+    await world.pool.query(`update embudo.positions set next_offset = 0, mark = '' where topic = $1`, [
+      story.topic,
+    ])
+    await using _ = story.start()
+    await story.untilWhole()
+  })
+
+  it('waits while ClickHouse is away, and catches up', async () => {
+    const story = new Story(world)
+    await story.append(300)
+    let isAway = true
+    const clickhouse = wrapped(world.clickhouse, (_, run) =>
+      isAway ? Promise.reject(new Error('connect ECONNREFUSED')) : run(),
+    )
+    await using worker = story.start({ clickhouse })
+    await expect.poll(() => worker.errors.length).toBeGreaterThan(5)
+    expect(await story.counts()).toEqual({ rows: 0, places: 0 })
+    isAway = false
+    await story.untilWhole()
+  })
+
+  it('stops a partition loudly before a record that cannot be a row, and goes on in the others', async () => {
+    const story = new Story(world)
+    await story.append(30)
+    await story.appendValue(1, Buffer.from([0, 0, 0, 0, 1, 200]))
+    await story.append(30)
+    await using worker = story.start()
+    await expect.poll(() => story.positions()).toEqual([20, 10, 20])
+    expect(worker.errors).toEqual([
+      expect.objectContaining({
+        code: 'record_malformed',
+        retriable: false,
+        facts: expect.objectContaining({ topic: story.topic, partition: 1, offset: 10 }),
+      }),
+    ])
+    expect(await story.counts()).toEqual({ rows: 50, places: 50 })
+  })
+})
+
+const dieAt = async (world: World, call: number, when: 'before' | 'after'): Promise<void> => {
+  const story = new Story(world)
+  await story.append(90)
+  let calls = 0
+  const dying: Step = async (_, run) => {
+    calls++
+    if (calls > call || (calls === call && when === 'before')) throw dead()
+    const answer = await run()
+    if (calls >= call) throw dead()
+    return answer
+  }
+  const limits = { maxRows: 45 }
+  {
+    // Its connections go with it.
+    await using pool = world.newPool()
+    await using first = story.start({
+      clickhouse: wrapped(world.clickhouse, dying),
+      pool: wrappedPool(pool, dying),
+      limits,
+      stopsAtErrors: true,
+    })
+    await expect
+      .poll(() => calls >= call || first.sink.status().rowsWritten === 90, { interval: 5 })
+      .toBe(true)
+  }
+  await using _ = story.start({ limits })
+  await story.append(30)
+  await story.untilWhole()
+}
+
+const dead = () => new EmbudoError('dead', 'this process is dead', { retriable: true })
+
+type Step = (name: string, run: () => Promise<unknown>) => Promise<unknown>
+
+/** The client with each of its calls going through `step`; answers are read to their end, even if nobody wants them. */
+const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
+  new Proxy(client, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      return (...given: unknown[]) =>
+        step(String(name), async () => {
+          const answer: unknown = await value.apply(target, given)
+          if (name !== 'exec') return answer
+          for await (const _ of (answer as { stream: AsyncIterable<unknown> }).stream);
+          return { stream: [] }
+        })
+    },
+  })
+
+/** The pool with each statement of its connections going through `step`. */
+const wrappedPool = (pool: Pool, step: Step): Pool =>
+  new Proxy(pool, {
+    get(target, name) {
+      if (name !== 'connect') return Reflect.get(target, name)
+      return async () => {
+        const client = await target.connect()
+        return new Proxy(client, {
+          get(inner, key) {
+            const value: unknown = Reflect.get(inner, key)
+            if (key === 'query' && typeof value === 'function') {
+              return (...given: unknown[]) => step('sql', () => Promise.resolve(value.apply(inner, given)))
+            }
+            return typeof value === 'function' ? value.bind(inner) : value
+          },
+        })
+      }
+    },
+  })

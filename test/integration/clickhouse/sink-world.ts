@@ -1,0 +1,208 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import pg from 'pg'
+import { pino } from 'pino'
+import { expect } from 'vitest'
+import * as generated from '../../../schemas/events.generated.ts'
+import { raiseEpoch } from '../../../src/consumer/positions.ts'
+import { catalogOf } from '../../../src/define/catalog.ts'
+import { isRetriable } from '../../../src/define/error.ts'
+import { Codec } from '../../../src/log/codec.ts'
+import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
+import { migrate } from '../../../src/postgres/migrate.ts'
+import { EventSink, type SinkLimits } from '../../../src/projection/clickhouse/sink.ts'
+import { ensureEventTables, nameEventTables } from '../../../src/projection/clickhouse/tables.ts'
+
+export const catalog = catalogOf(generated)
+
+const ids = new Map(
+  [...catalog.events.values()].flatMap((event, index) =>
+    event.versions.map(({ version }) => [`${event.type}/${version}`, index * 100 + version] as const),
+  ),
+)
+export const codec = new Codec(catalog, ids, async () =>
+  Promise.reject(new Error('there is no registry here')),
+)
+
+/** A ClickHouse and a Postgres database of its own, with the tables of generation 1. */
+export interface World extends AsyncDisposable {
+  readonly clickhouse: ClickHouseClient
+  readonly pool: pg.Pool
+  newPool(): pg.Pool & AsyncDisposable
+  select<Row>(query: string): Promise<Row[]>
+}
+
+export const openWorld = async (parts: { clickhouseUrl: string; databaseUrl: string }): Promise<World> => {
+  const name = `sink_${randomUUID().replaceAll('-', '').slice(0, 12)}`
+  const admin = new pg.Pool({ connectionString: parts.databaseUrl, max: 1 })
+  await admin.query(`create database ${name}`)
+  const databaseUrl = withDatabase(parts.databaseUrl, name)
+  await migrate(databaseUrl, pino({ level: 'silent' }))
+  const newPool = () => {
+    const made = new pg.Pool({ connectionString: databaseUrl, max: 8 })
+    made.on('error', () => {})
+    return Object.assign(made, { [Symbol.asyncDispose]: () => made.end() })
+  }
+  const pool = newPool()
+
+  const clickhouseUrl = withDatabase(parts.clickhouseUrl, name)
+  const outside = createClient({ url: parts.clickhouseUrl })
+  await outside.command({ query: `CREATE DATABASE ${name}` })
+  const clickhouse = createClient({ url: clickhouseUrl, max_open_connections: 20 })
+  await ensureEventTables(clickhouse, catalog, 1)
+  await nameEventTables(clickhouse, catalog, 1)
+
+  return {
+    clickhouse,
+    pool,
+    newPool,
+    async select<Row>(query: string) {
+      return (await clickhouse.query({ query, format: 'JSONEachRow' })).json<Row>()
+    },
+    async [Symbol.asyncDispose]() {
+      await clickhouse.close()
+      await outside.command({ query: `DROP DATABASE ${name}` })
+      await outside.close()
+      await pool.end()
+      await admin.query(`drop database ${name} with (force)`)
+      await admin.end()
+    },
+  }
+}
+
+/** A log of its own in a world: another prefix, so that its rows and positions are nobody else's. */
+export class Story {
+  readonly world: World
+  readonly log: MemoryLog = memoryLog()
+  readonly prefix = `s${randomUUID().slice(0, 8)}.`
+  readonly topic = `${this.prefix}leads`
+  readonly partitions = 3
+  #appended = 0
+
+  constructor(world: World) {
+    this.world = world
+  }
+
+  /** That many events of three types, over all partitions. */
+  async append(count: number): Promise<void> {
+    await this.log.ensureTopics([
+      { topic: this.topic, partitions: this.partitions, replication: 1, settings: {} },
+    ])
+    const records = Array.from({ length: count }, (_, index) => this.#record(this.#appended + index))
+    this.#appended += count
+    await this.log.append(records)
+  }
+
+  async appendValue(partition: number, value: Buffer): Promise<void> {
+    await this.log.append([{ topic: this.topic, partition, key: Buffer.from('L-0'), value, headers: [] }])
+  }
+
+  #record(n: number) {
+    const leadId = `L-${n % 17}`
+    const [type, data] =
+      n % 3 === 0
+        ? ['webinar_attended', { leadId, webinarId: 'W-1', attendanceDuration: n, engagementScore: null }]
+        : n % 3 === 1
+          ? ['conversion_completed', { leadId, conversionType: 'sale', value: '49.50', currency: 'EUR' }]
+          : [
+              'lead_registered',
+              {
+                leadId,
+                email: 'a@b.example',
+                firstName: 'Ada',
+                lastName: null,
+                company: 'Acme',
+                source: null,
+              },
+            ]
+    const headers = [
+      ['ce_id', `e-${n}`],
+      ['ce_source', 'test'],
+      ['ce_time', new Date(Date.UTC(2026, 10, 20, 10) + n * 1000).toISOString()],
+    ] as [string, string][]
+    const value = codec.encode(type as string, data)
+    return { topic: this.topic, partition: n % this.partitions, key: Buffer.from(leadId), value, headers }
+  }
+
+  /** What a worker process would do with the sink; `fail` hears what stopped a partition for good. */
+  start(
+    parts: {
+      clickhouse?: ClickHouseClient
+      pool?: pg.Pool
+      limits?: Partial<SinkLimits>
+      stopsAtErrors?: boolean
+    } = {},
+  ): Worker {
+    const { clickhouse = this.world.clickhouse, pool = this.world.pool } = parts
+    const limits = { lingerMs: 0, drainMs: 2_000, ...parts.limits }
+    const sink = new EventSink({ clickhouse, pool, prefix: this.prefix, codec, limits })
+    const abort = new AbortController()
+    const errors: unknown[] = []
+
+    const read = async (partition: number): Promise<void> => {
+      while (!abort.signal.aborted) {
+        const attempt = new AbortController()
+        const reading = AbortSignal.any([abort.signal, attempt.signal])
+        try {
+          const of = { reader: 'events', generation: 1, topic: this.topic, partition }
+          const position = await raiseEpoch(pool, of, 0)
+          const batches = this.log.reader().read(this.topic, partition, position.nextOffset, reading)
+          await sink.run(position, batches, abort.signal)
+        } catch (error) {
+          if (abort.signal.aborted) return
+          errors.push(error)
+          if (!isRetriable(error) || parts.stopsAtErrors === true) return
+          await sleep(Math.random() * 30)
+        } finally {
+          attempt.abort()
+        }
+      }
+    }
+    const done = Promise.all(Array.from({ length: this.partitions }, (_, partition) => read(partition)))
+    return {
+      sink,
+      errors,
+      ended: done,
+      async [Symbol.asyncDispose]() {
+        abort.abort()
+        await done
+        await sink[Symbol.asyncDispose]()
+      },
+    }
+  }
+
+  async positions(): Promise<number[]> {
+    const { rows } = await this.world.pool.query<{ next_offset: string }>(
+      `select next_offset from embudo.positions where topic = $1 order by partition`,
+      [this.topic],
+    )
+    return rows.map((row) => Number(row.next_offset))
+  }
+
+  /** Positions at the end of the log, and every record in the tables, once. */
+  async untilWhole(): Promise<void> {
+    const ends = (await this.log.bounds(this.topic)).map(({ end }) => end)
+    await expect.poll(() => this.positions(), { timeout: 30_000, interval: 20 }).toEqual(ends)
+    expect(await this.counts()).toEqual({ rows: this.#appended, places: this.#appended })
+  }
+
+  async counts(): Promise<{ rows: number; places: number }> {
+    const [found] = await this.world.select<{ rows: number; places: number }>(
+      `SELECT toUInt32(count()) AS rows, toUInt32(uniqExact(_topic, _partition, _offset)) AS places FROM events WHERE _topic = '${this.topic}'`,
+    )
+    return found!
+  }
+}
+
+export interface Worker extends AsyncDisposable {
+  readonly sink: EventSink
+  readonly errors: unknown[]
+  readonly ended: Promise<unknown>
+}
+
+const withDatabase = (url: string, name: string): string => {
+  const changed = new URL(url)
+  changed.pathname = `/${name}`
+  return changed.href
+}

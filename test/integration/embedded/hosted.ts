@@ -1,0 +1,55 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { identify } from '../../../src/embedded/process-identity.ts'
+import type { EmbeddedAddresses } from '../../../src/embedded/start.ts'
+
+export interface Hosted {
+  addresses: EmbeddedAddresses
+  pids: Record<string, number[]>
+  code?: string
+  message?: string
+  host: ChildProcess
+  stop(): Promise<number | null>
+}
+
+/** As `hosted`, for a start that is meant to succeed. */
+export async function started(dataDir: string, parts?: string): Promise<Hosted> {
+  const host = await hosted(dataDir, parts)
+  if (host.message !== undefined) throw new Error(host.message)
+  return host
+}
+
+/** Starts host.ts and waits for its first line: addresses and pids, or the code and message of its error. */
+export async function hosted(dataDir: string, parts?: string): Promise<Hosted> {
+  const args = [join(import.meta.dirname, 'host.ts'), '--data', dataDir, ...(parts ? ['--parts', parts] : [])]
+  const host = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  const ended = once(host, 'exit')
+  const [line] = await Promise.race([
+    once(createInterface(host.stdout), 'line'),
+    ended.then(() => {
+      throw new Error('host.ts ended without a word')
+    }),
+  ])
+  return {
+    ...JSON.parse(line),
+    host,
+    async stop() {
+      host.kill('SIGTERM')
+      await ended
+      return host.exitCode
+    },
+  }
+}
+
+export async function untilGone(pids: readonly number[], patienceMs = 30_000): Promise<void> {
+  const deadline = Date.now() + patienceMs
+  for (;;) {
+    const alive = (await Promise.all(pids.map(identify))).filter((found) => found !== undefined)
+    if (alive.length === 0) return
+    if (Date.now() > deadline) throw new Error(`still running: ${alive.map(({ pid }) => pid).join(', ')}`)
+    await sleep(20)
+  }
+}

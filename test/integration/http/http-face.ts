@@ -1,0 +1,162 @@
+import type { AddressInfo } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Pool } from 'pg'
+import { Registry } from 'prom-client'
+import leadProfile from '../../../projections/lead_profile/projection.ts'
+import webinarStats from '../../../projections/webinar_stats/projection.ts'
+import * as generated from '../../../schemas/events.generated.ts'
+import { catalogOf, topicName } from '../../../src/define/catalog.ts'
+import type { DomainEvent } from '../../../src/define/event.ts'
+import { createApp } from '../../../src/http/app.ts'
+import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { createHttpServer } from '../../../src/http/server.ts'
+import { eventRoutes } from '../../../src/ingest/event-routes.ts'
+import { defaultIngestLimits, type IngestLimits, ingest } from '../../../src/ingest/ingest.ts'
+import { leadWriteRoutes } from '../../../src/ingest/lead-routes.ts'
+import { ingestMetrics } from '../../../src/ingest/metrics.ts'
+import { recordEncoder } from '../../../src/ingest/record.ts'
+import { uuidV7 } from '../../../src/ingest/uuid-v7.ts'
+import { eventValidator } from '../../../src/ingest/validate.ts'
+import { Codec } from '../../../src/log/codec.ts'
+import { memoryLog } from '../../../src/log/memory-log.ts'
+import { passThrough } from '../../../src/privacy/pass-through.ts'
+import { leadListing } from '../../../src/query/lead-listing.ts'
+import { leadRoutes } from '../../../src/query/lead-routes.ts'
+import { readModelRoutes } from '../../../src/query/read-model-routes.ts'
+import type { HistoryEvent } from '../../../src/query/subject-history.ts'
+
+export const catalog = catalogOf(generated)
+
+export const codec = (() => {
+  const versions = [...catalog.events.values()].flatMap(({ type, versions }) =>
+    versions.map(({ version }) => `${type}/${version}`),
+  )
+  const ids = new Map(versions.map((version, index) => [version, index + 1]))
+  return new Codec(catalog, ids, () => Promise.reject(new Error('every schema is known')))
+})()
+
+/** What fetch sends. */
+export type Body = NonNullable<RequestInit['body']>
+
+interface FaceOptions {
+  readonly pool?: Pick<Pool, 'query'>
+  readonly limits?: Partial<IngestLimits>
+  readonly positions?: () => ReadonlyMap<string, number>
+  readonly history?: readonly HistoryEvent[]
+  readonly readWaitMs?: number
+}
+
+/** The whole HTTP face on a free port, with the log in memory. */
+export const startFace = async (options: FaceOptions = {}) => {
+  const log = memoryLog()
+  const prefix = 'embudo.'
+  await log.ensureTopics(
+    catalog.topics.map((topic) => ({
+      topic: topicName(prefix, topic),
+      partitions: topic.partitions,
+      replication: 1,
+      settings: {},
+    })),
+  )
+  const errors: unknown[] = []
+  const newId = uuidV7()
+  const registry = new Registry()
+  const validate = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
+  const toRecord = recordEncoder(codec, prefix)
+  const pool = options.pool ?? { query: (() => Promise.resolve({ rows: [] })) as unknown as Pool['query'] }
+  const reading = {
+    pool,
+    personal: passThrough,
+    readPositions: async () => options.positions?.() ?? new Map<string, number>(),
+    readWaitMs: options.readWaitMs ?? 200,
+    nowMs: Date.now,
+    wait: (ms: number) => delay(ms),
+  }
+  const routes = [
+    ...eventRoutes(catalog, prefix),
+    ...leadWriteRoutes({ catalog, log, validate, toRecord, newId }),
+    ...leadRoutes({
+      ...reading,
+      listing: leadListing(leadProfile),
+      model: { name: 'lead_profile', topic: 'embudo.leads' },
+      history: {
+        events: async (_subject, after, limit) =>
+          (options.history ?? [])
+            .filter(({ offset }) => after === undefined || offset > after.offset)
+            .slice(0, limit),
+      },
+    }),
+    ...readModelRoutes({ ...reading, models: [leadProfile, webinarStats], prefix }),
+    ...healthRoutes({
+      health: async () => ({ status: 'ok', parts: { kafka: { status: 'ok' } } }),
+      isReady: () => !http.isDraining(),
+      metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
+    }),
+    ...projectionRoutes({ list: async () => [], rebuild: async () => ({ generation: 2 }) }),
+    ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
+  ]
+  const http = createHttpServer({
+    ingest: ingest(
+      {
+        log,
+        validate,
+        toRecord,
+        wait: (ms) => delay(ms),
+        metrics: ingestMetrics(registry),
+        onError: (error) => errors.push(error),
+      },
+      { ...defaultIngestLimits, ...options.limits },
+    ),
+    app: createApp({
+      routes,
+      info: { title: 'embudo', version: '0.1.0', description: 'Events in, knowledge out.' },
+      onError: (error) => errors.push(error),
+    }),
+  })
+  await new Promise<void>((resolve) => http.server.listen(0, '127.0.0.1', resolve))
+  const { port } = http.server.address() as AddressInfo
+  const url = `http://127.0.0.1:${port}`
+
+  return {
+    url,
+    port,
+    log,
+    routes,
+    /** Errors of the server's own making: none, if all is well. */
+    errors,
+    http,
+    post: (body: Body, headers: Record<string, string> = {}, path = '/api/events') =>
+      fetch(`${url}${path}`, {
+        method: 'POST',
+        body,
+        headers: { 'content-type': 'application/json', ...headers },
+      }),
+    /** Everything in the log, in the order of its partitions. */
+    async appended(): Promise<DomainEvent<Record<string, unknown>>[]> {
+      const events: DomainEvent<Record<string, unknown>>[] = []
+      await using reader = log.reader()
+      for (const { name } of catalog.topics) {
+        const topic = `${prefix}${name}`
+        for (const { partition, start, end } of await log.bounds(topic)) {
+          if (start === end) continue
+          const stop = new AbortController()
+          for await (const batch of reader.read(topic, partition, start, stop.signal)) {
+            events.push(...batch.records.map((record) => codec.event(record, topic, partition)))
+            if (batch.records.at(-1)!.offset + 1 >= end) stop.abort()
+          }
+        }
+      }
+      return events
+    },
+    async [Symbol.asyncDispose]() {
+      await http.drain(100)
+      await log[Symbol.asyncDispose]()
+    },
+  }
+}
+
+export const attended = (data: Record<string, unknown> = {}, envelope: Record<string, unknown> = {}) => ({
+  type: 'webinar_attended',
+  ...envelope,
+  data: { leadId: 'L-1', webinarId: 'W-9', attendanceDuration: 2710, ...data },
+})

@@ -1,0 +1,186 @@
+import { randomUUID } from 'node:crypto'
+import { Client, Pool } from 'pg'
+import { pino } from 'pino'
+import * as generated from '../../../schemas/events.generated.ts'
+import type { Consumer } from '../../../src/consumer/consumer.ts'
+import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
+import { catalogOf, topicName } from '../../../src/define/catalog.ts'
+import type { NewEvent } from '../../../src/define/event.ts'
+import { Codec } from '../../../src/log/codec.ts'
+import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
+import { partitionFor } from '../../../src/log/port.ts'
+import { migrate } from '../../../src/postgres/migrate.ts'
+import type { PostgresProjection } from '../../../src/projection/definition.ts'
+import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
+import { type Happened, leads } from './models.ts'
+
+const logger = pino({ level: 'silent' })
+
+/** Ids as a registry gives them. */
+const ids = new Map(generated.versions.map(({ type, version }, index) => [`${type}/${version}`, index + 1]))
+export const codec = new Codec(catalogOf(generated), ids, () => Promise.reject(new Error('no registry here')))
+
+/** A database of its own, with the project's tables; commits wait for nothing, as the projections' do. */
+export const makeDatabase = async (
+  serverUrl: string,
+): Promise<AsyncDisposable & { url: string; pool: Pool }> => {
+  const name = `projection_${randomUUID().replaceAll('-', '').slice(0, 16)}`
+  const url = new URL(serverUrl)
+  url.pathname = `/${name}`
+  await command(serverUrl, `create database ${name}`)
+  await migrate(url.href, logger)
+  const pool = new Pool({ connectionString: url.href, max: 12, options: '-c synchronous_commit=off' })
+  pool.on('error', () => {})
+  return {
+    url: url.href,
+    pool,
+    async [Symbol.asyncDispose]() {
+      await pool.end()
+      await command(serverUrl, `drop database ${name} with (force)`)
+    },
+  }
+}
+
+/** A log with a topic of leads under a prefix of its own, so that cases in one database do not meet. */
+export const makeLog = async (): Promise<{ log: MemoryLog; prefix: string; topic: string }> => {
+  const log = memoryLog()
+  const prefix = `t${randomUUID().slice(0, 8)}.`
+  const topic = topicName(prefix, leads)
+  await log.ensureTopics([{ topic, partitions: leads.partitions, replication: 1, settings: {} }])
+  return { log, prefix, topic }
+}
+
+/** Appends in the order given and answers what an oracle needs to know of each. */
+export const append = async (
+  log: MemoryLog,
+  topic: string,
+  events: readonly NewEvent[],
+): Promise<Happened[]> => {
+  const records = events.map(({ type, data, time }) => {
+    const { leadId } = data as { leadId: string }
+    return {
+      topic,
+      partition: partitionFor(Buffer.from(leadId), leads.partitions),
+      key: Buffer.from(leadId),
+      value: codec.encode(type, data),
+      headers: [['ce_id', randomUUID()] as const, ['ce_time', time!] as const],
+    }
+  })
+  const outcomes = await log.append(records)
+  return outcomes.map((outcome, index) => {
+    if ('failed' in outcome) throw new Error(outcome.detail)
+    const { type, data, time } = events[index]!
+    return { type, data, time: time!, partition: outcome.partition, offset: outcome.offset } as Happened
+  })
+}
+
+/** Owns everything, whatever others believe. */
+export const soleOwner = (worker = 'sole'): Membership => ({
+  worker,
+  owns: () => true,
+  onChange: () => () => {},
+  async [Symbol.asyncDispose]() {},
+})
+
+export const member = (pool: Pool, worker: string): Promise<Membership> =>
+  joinMembership({ pool, worker, logger, heartbeatMs: 50, ttlMs: 2_000 })
+
+export interface ProjectorOptions {
+  readonly log: MemoryLog
+  readonly prefix: string
+  readonly pool: Pool
+  readonly projections: readonly PostgresProjection[]
+  readonly membership?: Membership
+  readonly batchRecords?: number
+  readonly cacheRows?: number
+}
+
+export const startProjector = (options: ProjectorOptions): Promise<ProjectionManager> =>
+  startProjections(options.projections, {
+    codec,
+    logger,
+    membership: soleOwner(),
+    batchRecords: 1_000,
+    cacheRows: 10_000,
+    observe: () => () => {},
+    everyMs: 25,
+    ...options,
+  })
+
+/** Until every record of the log is behind the live generation's positions. */
+export const applied = async (
+  { log, pool, topic }: { log: MemoryLog; pool: Pool; topic: string },
+  projection: string,
+): Promise<void> => {
+  await eventually(
+    async () => {
+      const { rows } = await pool.query<{ partition: number; next_offset: string }>(
+        `select partition, next_offset from embudo.positions join embudo.generations using (generation)
+         where reader = $1 and projection = $1 and state = 'live' and topic = $2`,
+        [projection, topic],
+      )
+      return (await log.bounds(topic)).map(
+        ({ partition, end }) =>
+          end - Number(rows.find((row) => row.partition === partition)?.next_offset ?? 0),
+      )
+    },
+    (missing) => missing.every((records) => records === 0),
+  )
+}
+
+export const statesOf = (consumers: readonly Consumer[]): string[] =>
+  consumers.flatMap((consumer) => consumer.status().map(({ state }) => state))
+
+export const eventually = async <T>(
+  look: () => Promise<T>,
+  isSo: (seen: T) => boolean,
+  withinMs = 15_000,
+): Promise<T> => {
+  const deadline = performance.now() + withinMs
+  for (;;) {
+    const seen = await look()
+    if (isSo(seen)) return seen
+    if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms: ${JSON.stringify(seen)}`)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+}
+
+/**
+ * A pool whose calls fail as when a connection is lost: before Postgres has heard of them, or after it has done
+ * them and only the answer is lost.
+ */
+export const lossyPool = (pool: Pool, lose: () => 'request' | 'answer' | undefined): Pool =>
+  new Proxy(pool, {
+    get(target, name) {
+      if (name === 'query') {
+        return async (...input: Parameters<Pool['query']>) => {
+          const lost = lose()
+          if (lost === 'request') throw connectionLost()
+          const answer = await target.query(...input)
+          if (lost === 'answer') throw connectionLost()
+          return answer
+        }
+      }
+      if (name === 'connect') {
+        return async () => {
+          if (lose() !== undefined) throw connectionLost()
+          return await target.connect()
+        }
+      }
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+
+const connectionLost = (): Error =>
+  Object.assign(new Error('Connection terminated unexpectedly'), { code: 'ECONNRESET' })
+
+const command = async (url: string, sql: string): Promise<void> => {
+  const client = new Client({ connectionString: url })
+  await client.connect()
+  try {
+    await client.query(sql)
+  } finally {
+    await client.end()
+  }
+}
