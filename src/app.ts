@@ -34,6 +34,7 @@ import { startEventTables } from './projection/clickhouse/event-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { startProjections } from './projection/manager.ts'
 import { listProjections, livePositions, rebuildProjection } from './projection/queries.ts'
+import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
 import { readModelRoutes } from './query/read-model-routes.ts'
@@ -190,6 +191,7 @@ const readingRoutes = (parts: Parts): Route[] => {
           model: { name: profile.name, topic: topicName(prefix, profile.topic) },
           history: clickhouseHistory({ clickhouse, catalog, tables }),
         })),
+    ...analyticsRoutes({ clickhouse, catalog }),
     ...projectionRoutes({
       list: () => listProjections(queryParts),
       rebuild: (name) => rebuildProjection(queryParts, name),

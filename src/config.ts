@@ -92,7 +92,7 @@ export const readConfig = (environment: Readonly<Record<string, string | undefin
     const text = environment[name] === '' ? undefined : environment[name]
     const result = type.safeParse(text)
     if (result.success) values[name] = result.data
-    else problems.push(`${name}: got ${isSecret(name) ? '***' : JSON.stringify(text)}, ${expected(result.error)}`)
+    else problems.push(`${name}: got ${isSecret(name) ? '***' : JSON.stringify(withoutPassword(text ?? ''))}, ${expected(result.error)}`)
   }
   if (problems.length > 0) {
     throw new EmbudoError('config_invalid', problems.join('\n'), { facts: { problems } })

@@ -61,7 +61,7 @@ export const commandContext = (given: Partial<CommandContext> = {}): CommandCont
     fetch: globalThis.fetch,
     signal,
     now: Date.now,
-    wait: (ms) => delay(ms, undefined, { signal }).catch(() => undefined),
+    wait: (ms) => delay(Math.max(0, ms), undefined, { signal }).catch(() => undefined),
     random: Math.random,
     ...given,
   }

@@ -97,7 +97,7 @@ const demo = async (options: Options, context: CommandContext): Promise<void> =>
     }
   } finally {
     bar.stop()
-    const summary = { delivery, tally, sent, ms: context.now() - startedAt, seed }
+    const summary = { delivery, tally, sent, ms: context.now() - startedAt, seed, url: options.url }
     if (!delivery.foundNobody) printSummary(summary, options.json === true, context)
   }
   if (delivery.rejected > 0) {
@@ -133,10 +133,11 @@ interface Summary {
   readonly sent: number
   readonly ms: number
   readonly seed: number
+  readonly url: string | undefined
 }
 
 const printSummary = (
-  { delivery, tally, sent, ms, seed }: Summary,
+  { delivery, tally, sent, ms, seed, url }: Summary,
   asJson: boolean,
   context: CommandContext,
 ): void => {
@@ -168,5 +169,5 @@ const printSummary = (
   }
   if (resentUnknown > 0)
     printLine(context, dim(`${count(resentUnknown)} were sent again after a lost answer, with the same ids`))
-  if (accepted > 0) printLine(context, dim(`one of the leads: embudo's answer at /api/leads/L-${seed}-1`))
+  if (accepted > 0) printLine(context, dim(`one of the leads: ${context.baseUrl(url)}/api/leads/L-${seed}-1`))
 }

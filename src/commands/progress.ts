@@ -17,7 +17,7 @@ export const progressBar = (
   if (!showsProgress) return { update() {}, stop() {} }
   const bar = new progress.SingleBar(
     { format, stream: stderr, hideCursor: true, gracefulExit: false, barsize: 30 },
-    progress.Presets.rect,
+    progress.Presets.shades_classic,
   )
   bar.start(Math.max(1, total), 0, shown)
   return {

@@ -40,6 +40,7 @@ const projection = z.looseObject({
   version: z.number(),
   state: z.string(),
   lag: z.number().nullish(),
+  positions: z.array(z.looseObject({ error: z.string().nullish() })).optional(),
   rebuild: z
     .looseObject({
       state: z.string(),
@@ -141,7 +142,7 @@ const untilLive = async (
       if (running.state === 'failed') {
         throw new EmbudoError(
           'rebuild_failed',
-          `the rebuild of ${name} failed${reasonIn(running)}; readers still see the old generation`,
+          `the rebuild of ${name} failed${reasonIn(found)}; readers still see the old generation`,
         )
       }
       show(running)
@@ -179,4 +180,8 @@ const rateOf = ({ eventsPerSecond }: Rebuild): string =>
 const leftOf = ({ etaSeconds }: Rebuild): string =>
   etaSeconds === undefined || etaSeconds === null ? '-' : span(Math.round(etaSeconds) * 1_000)
 
-const reasonIn = (running: Rebuild): string => (typeof running.error === 'string' ? `: ${running.error}` : '')
+/** The first partition that stopped says why. */
+const reasonIn = ({ positions, rebuild }: Projection): string => {
+  const error = positions?.find((position) => position.error)?.error ?? rebuild?.error
+  return typeof error === 'string' ? `: ${error}` : ''
+}

@@ -1,8 +1,9 @@
 import type { EventVersion } from '../define/catalog.ts'
-import { topicName } from '../define/catalog.ts'
+import { catalogOf, topicName } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import { fieldsOf } from '../define/field.ts'
 import type { TopicDefinition } from '../define/topic.ts'
+import { schemaRegistry } from '../log/registry.ts'
 import { checkSchemas, kindText } from '../schema/check.ts'
 import { generateSchemas, readSchemaFiles } from '../schema/files.ts'
 import { addressesOf, registryAuth } from './addresses.ts'
@@ -39,6 +40,13 @@ export const schemasCommand: AddCommand = (program, context) => {
           changed ? 'schemas/events.generated.ts is written anew' : 'schemas/events.generated.ts was current',
         )
     })
+  schemas
+    .command('register')
+    .description(
+      'every version into the registry, under FULL_TRANSITIVE; `up` and `start` do it by themselves',
+    )
+    .addOption(jsonOption())
+    .action(async (options: Options) => await register(options, context))
   schemas
     .command('show')
     .description('the fields of an event, or the list of events')
@@ -145,6 +153,25 @@ const checkRegistry = async (
     }),
   )
   return answers.flat()
+}
+
+const register = async ({ json }: Options, context: CommandContext): Promise<void> => {
+  const config = context.config()
+  const { registry: url } = addressesOf(config)
+  if (url === undefined) {
+    throw new EmbudoError(
+      'not_running',
+      'no registry is known: start everything with `make up`, or set SCHEMA_REGISTRY_URL',
+    )
+  }
+  const versions = readSchemaFiles(schemasFolder(context))
+  const catalog = catalogOf({ topics: (await readTopics(context)) as never, versions, upcasts: {} })
+  const auth = registryAuth(config)
+  const registry = schemaRegistry({ url, ...(auth === undefined ? {} : { auth }) })
+  const ids = await registry.register(catalog, config.EMBUDO_TOPIC_PREFIX)
+  if (json) printJson(context, { registry: url, ids: Object.fromEntries(ids) })
+  else
+    printLine(context, `${coloursOf(context.isTerminal).green('registered')}  ${ids.size} versions at ${url}`)
 }
 
 const show = async (event: string | undefined, { json }: Options, context: CommandContext): Promise<void> => {

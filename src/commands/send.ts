@@ -36,7 +36,10 @@ export const sendCommand: AddCommand = (program, context) => {
     .option('--format <format>', 'ndjson or csv (default: by the name of the file)', formatOf)
     .option('--type <event>', 'CSV: the event that each record is')
     .addOption(
-      new Option('--map <column=field>', 'CSV: a column whose name is not that of its field; <column>= leaves it out')
+      new Option(
+        '--map <column=field>',
+        'CSV: a column whose name is not that of its field; <column>= leaves it out',
+      )
         .argParser(addMapping)
         .default(new Map(), 'none'),
     )
@@ -110,7 +113,7 @@ const send = async (
   if (rejects.count > 0) {
     throw new EmbudoError(
       'events_rejected',
-      `${count(rejects.count)} events were not accepted: ${rejects.path} says why`,
+      `${rejects.count === 1 ? 'one event was' : `${count(rejects.count)} events were`} not accepted: ${rejects.path} says why`,
       {
         facts: { rejected: rejects.count, file: rejects.path },
       },

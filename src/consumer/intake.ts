@@ -3,7 +3,7 @@ import type { LogBatch } from '../log/port.ts'
 /**
  * Batches that adapt to load: whatever has come in while the last was worked on is the next, at most
  * `maxRecords`. Small and fresh when idle, large when behind; fetching goes on during the work, and stops
- * while `maxRecords` wait.
+ * while `maxRecords` wait. Ends when the batches do, or when `signal` aborts.
  */
 export async function* intake(
   batches: AsyncIterable<LogBatch>,
@@ -24,7 +24,8 @@ export async function* intake(
         waiting.push(batch)
         records += batch.records.length
         wakeTaker()
-        while (records >= maxRecords && !leaving.signal.aborted) await new Promise<void>((wake) => (wakeFiller = wake))
+        while (records >= maxRecords && !leaving.signal.aborted)
+          await new Promise<void>((wake) => (wakeFiller = wake))
         if (leaving.signal.aborted) break
       }
     } catch (error) {
@@ -35,10 +36,14 @@ export async function* intake(
     }
   }
 
-  const filled = fill()
+  void fill()
+  const wake = () => wakeTaker()
+  signal.addEventListener('abort', wake)
   try {
     while (true) {
-      while (waiting.length === 0 && !finished) await new Promise<void>((wake) => (wakeTaker = wake))
+      while (waiting.length === 0 && !finished && !signal.aborted) {
+        await new Promise<void>((resolve) => (wakeTaker = resolve))
+      }
       if (waiting.length === 0 || signal.aborted) break
       const taken: LogBatch[] = []
       let count = 0
@@ -53,8 +58,8 @@ export async function* intake(
     }
     if (failure !== undefined && !signal.aborted) throw failure
   } finally {
+    signal.removeEventListener('abort', wake)
     leaving.abort()
     wakeFiller()
-    void filled
   }
 }

@@ -18,13 +18,15 @@ export async function classArchive(options: {
     () => true,
     () => false,
   )
-  if (there) return { flags: [`-XX:SharedArchiveFile=${archive}`, '-Xlog:cds=off'], keep: async () => {} }
+  if (there) return { flags: [`-XX:SharedArchiveFile=${archive}`, ...quiet], keep: async () => {} }
 
   await mkdir(options.cacheDir, { recursive: true })
   const unfinished = `${archive}.${process.pid}`
   return {
-    flags: [`-XX:ArchiveClassesAtExit=${unfinished}`, '-Xlog:cds=off', '-Xlog:cds+dynamic=off'],
+    flags: [`-XX:ArchiveClassesAtExit=${unfinished}`, ...quiet],
     /** To be called after the JVM ended by itself: a killed one may have written half an archive. */
     keep: () => rename(unfinished, archive).catch(() => rm(unfinished, { force: true })),
   }
 }
+
+const quiet = ['-Xlog:cds=off', '-Xlog:cds+dynamic=off']

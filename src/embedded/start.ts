@@ -37,6 +37,8 @@ export interface EmbeddedOptions {
   parts: ReadonlySet<PartName>
   /** Those not named here are free ones, the same at every start while they stay free. */
   ports?: Ports
+  /** How long parts of a killed run may take to end by themselves before they are killed. */
+  leftoverPatienceMs?: number
   /** What is downloaded once, shared between data folders. */
   cacheDir?: string
   environment?: Environment
@@ -65,9 +67,6 @@ const portNames: Record<PartName, readonly PortName[]> = {
   clickhouse: ['clickhouse'],
 }
 
-/** How long parts of a killed run may take to end by themselves before they are killed. */
-const leftoverPatienceMs = 30_000
-
 /**
  * Starts the parts side by side and gives back their addresses once every one of them answers. When one fails,
  * the others are stopped and its error is thrown. Disposing stops them all and frees the data folder.
@@ -77,7 +76,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   await using cleanUp = new AsyncDisposableStack()
   cleanUp.use(await lockDataFolder(options.dataDir))
   const record = new ProcessRecord(options.dataDir)
-  await record.endLeftovers({ patienceMs: leftoverPatienceMs, progress, signal: options.signal })
+  const patienceMs = options.leftoverPatienceMs ?? 30_000
+  await record.endLeftovers({ patienceMs, progress, signal: options.signal })
 
   const parts = [...options.parts]
   const ports = await choosePorts(

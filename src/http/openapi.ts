@@ -14,13 +14,31 @@ export const openApiDocument = (routes: readonly Route[], info: DocumentInfo): u
   for (const route of routes) {
     paths[route.path] = { ...paths[route.path], [route.method]: operation(route) }
   }
-  return createDocument({
+  const document = createDocument({
     openapi: '3.1.0',
     info: { ...info, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     servers: [{ url: '/' }],
     tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
     paths,
   } satisfies ZodOpenApiObject)
+  for (const { parameters } of Object.values(document.paths ?? {}).flatMap((path) => Object.values(path))) {
+    for (const parameter of (parameters ?? []) as DocumentedParameter[]) nest(parameter)
+  }
+  return document
+}
+
+interface DocumentedParameter {
+  readonly in: string
+  style?: string
+  explode?: boolean
+  readonly schema?: { readonly type?: unknown }
+}
+
+/** An object in the query is written `where[dimension]=value`, unless it says otherwise. */
+const nest = (parameter: DocumentedParameter): void => {
+  if (parameter.in !== 'query' || parameter.schema?.type !== 'object' || parameter.style !== undefined) return
+  parameter.style = 'deepObject'
+  parameter.explode = true
 }
 
 const operation = (route: Route): ZodOpenApiOperationObject => {

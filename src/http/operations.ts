@@ -12,14 +12,35 @@ export interface HealthOperations {
 }
 
 export interface ProjectionOperations {
-  list(): Promise<readonly z.input<typeof projectionSchema>[]>
+  list(): Promise<readonly ProjectionStatus[]>
   /** Throws `unknown_projection`, `rebuild_running`. */
   rebuild(name: string): Promise<{ readonly generation: number }>
 }
 
+interface ProjectionStatus {
+  readonly name: string
+  readonly kind: string
+  readonly version: number
+  readonly state: string
+  readonly lag: number
+  readonly positions: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly nextOffset: number
+  }[]
+  readonly rebuild: {
+    readonly state: string
+    readonly percent: number
+    readonly eventsPerSecond: number
+    readonly etaSeconds: number | null
+  } | null
+}
+
 export interface SagaOperations {
-  list(query: SagaQuery): Promise<{ readonly items: readonly Saga[]; readonly nextCursor: string | null }>
-  show(id: string): Promise<Saga | undefined>
+  list(
+    query: SagaQuery,
+  ): Promise<{ readonly items: readonly SagaSummary[]; readonly nextCursor: string | null }>
+  show(id: string): Promise<SagaWithTimeline | undefined>
 }
 
 export interface SagaQuery {
@@ -28,6 +49,26 @@ export interface SagaQuery {
   readonly subject: string | undefined
   readonly limit: number
   readonly cursor: string | undefined
+}
+
+interface SagaSummary {
+  readonly id: string
+  readonly type: string
+  readonly version: number
+  readonly subject: string
+  readonly state: SagaState
+  readonly startedAt: string
+  readonly endedAt: string | null
+}
+
+interface SagaWithTimeline extends SagaSummary {
+  readonly timeline: readonly {
+    readonly at: string
+    readonly step: string | null
+    readonly what: string
+    readonly attempt: number | null
+    readonly error: string | null
+  }[]
 }
 
 const partSchema = z.looseObject({
@@ -106,22 +147,34 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
   }),
 ]
 
-export const projectionSchema = z
-  .looseObject({
+const positionSchema = z.object({
+  topic: z.string(),
+  partition: z.int(),
+  nextOffset: z.number().meta({ description: 'The first record that is not applied.' }),
+  end: z.number().meta({ description: 'One past the last record of the log.' }),
+  lag: z.number(),
+  state: z.string(),
+  worker: z.string().nullable().meta({ description: 'The process that feeds it.' }),
+  error: z.string().nullable(),
+})
+
+const rebuildSchema = z.object({
+  state: z.enum(['replaying', 'catching up', 'failed']),
+  generation: z.int(),
+  percent: z.number(),
+  eventsPerSecond: z.number(),
+  etaSeconds: z.number().nullable(),
+})
+
+const projectionSchema = z
+  .object({
     name: z.string(),
-    kind: z.string(),
+    kind: z.enum(['read model', 'tally', 'event tables']),
     version: z.int(),
-    state: z.string(),
+    state: z.enum(['live', 'rebuilding', 'failed']),
     lag: z.number().meta({ description: 'Records of the log that are not applied yet.' }),
-    positions: z.array(z.looseObject({ topic: z.string(), partition: z.int(), nextOffset: z.number() })),
-    rebuild: z
-      .looseObject({
-        state: z.string(),
-        percent: z.number(),
-        eventsPerSecond: z.number(),
-        etaSeconds: z.number().nullable(),
-      })
-      .nullable(),
+    positions: z.array(positionSchema).readonly(),
+    rebuild: rebuildSchema.nullable(),
   })
   .meta({ id: 'Projection' })
 
@@ -164,8 +217,8 @@ const sagaStates = [
 
 export type SagaState = (typeof sagaStates)[number]
 
-const sagaSchema = z
-  .object({
+const sagaSummarySchema = z
+  .looseObject({
     id: z.string(),
     type: z.string(),
     version: z.int(),
@@ -173,6 +226,11 @@ const sagaSchema = z
     state: z.enum(sagaStates),
     startedAt: z.string().meta({ format: 'date-time' }),
     endedAt: z.string().nullable().meta({ format: 'date-time' }),
+  })
+  .meta({ id: 'SagaSummary' })
+
+const sagaSchema = sagaSummarySchema
+  .extend({
     timeline: z.array(
       z.object({
         at: z.string().meta({ format: 'date-time' }),
@@ -184,8 +242,6 @@ const sagaSchema = z
     ),
   })
   .meta({ id: 'Saga' })
-
-export type Saga = z.input<typeof sagaSchema>
 
 export const sagaRoutes = (operations: SagaOperations): Route[] => [
   route({
@@ -199,7 +255,7 @@ export const sagaRoutes = (operations: SagaOperations): Route[] => [
       subject: z.string().optional(),
       ...pageParameters,
     }),
-    answers: { 200: { description: 'A page of them', schema: pageOf(sagaSchema) } },
+    answers: { 200: { description: 'A page of them', schema: pageOf(sagaSummarySchema) } },
     problems: [400, 503],
     handle: async ({ query: { state, type, subject, limit, cursor } }) => ({
       json: await operations.list({ state, type, subject, limit, cursor }),

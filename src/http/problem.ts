@@ -18,6 +18,8 @@ const statusByCode: Readonly<Record<string, number>> = {
   bad_parameter: 400,
   bad_cursor: 400,
   bad_position: 400,
+  cursor_invalid: 400,
+  saga_state_unknown: 400,
   unknown_column: 400,
   unknown_parameter: 400,
   body_malformed: 400,

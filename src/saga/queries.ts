@@ -2,7 +2,7 @@ import type { Pool } from 'pg'
 import { EmbudoError } from '../define/error.ts'
 import { type SagaState, sagaStates } from './saga.ts'
 
-export interface SagaSummary {
+export interface SagaItem {
   readonly id: string
   readonly type: string
   readonly version: number
@@ -11,9 +11,6 @@ export interface SagaSummary {
   readonly step: string
   readonly startedAt: string
   readonly endedAt: string | null
-}
-
-export interface SagaDetails extends Omit<SagaSummary, 'step'> {
   readonly timeline: readonly TimelineEntry[]
 }
 
@@ -35,14 +32,14 @@ export interface SagaFilter {
   readonly cursor?: string | undefined
 }
 
-/** The latest first. Throws `saga_state_unknown` and `cursor_invalid`. */
+/** The latest first. Throws `bad_parameter` and `bad_cursor`. */
 export const listSagas = async (
   pool: Pool,
   { state, type, subject, limit = 50, cursor }: SagaFilter,
-): Promise<{ items: SagaSummary[]; nextCursor: string | null }> => {
+): Promise<{ items: SagaItem[]; nextCursor: string | null }> => {
   if (state !== undefined && !sagaStates.some((known) => known === state)) {
     throw new EmbudoError(
-      'saga_state_unknown',
+      'bad_parameter',
       `there is no state ${state}; it is one of ${sagaStates.join(', ')}`,
     )
   }
@@ -58,9 +55,8 @@ export const listSagas = async (
       ? []
       : [`(started_at, id) < (${parameter(after.startedAt)}::timestamptz, ${parameter(after.id)}::uuid)`]),
   ]
-  const { rows: found } = await pool.query<SagaSummary & { place: string }>(
-    `select id, type, version, subject, state, step, ${isoOf('started_at')} as "startedAt",
-       ${isoOf('ended_at')} as "endedAt", started_at::text as place
+  const { rows: found } = await pool.query<SagaItem & { place: string }>(
+    `select ${item}, started_at::text as place
      from embudo.sagas ${conditions.length === 0 ? '' : `where ${conditions.join(' and ')}`}
      order by started_at desc, id desc limit ${rows + 1}`,
     values,
@@ -73,20 +69,21 @@ export const listSagas = async (
   }
 }
 
-export const showSaga = async (pool: Pool, id: string): Promise<SagaDetails | undefined> => {
+export const showSaga = async (pool: Pool, id: string): Promise<SagaItem | undefined> => {
   if (!uuid.test(id)) return undefined
-  const { rows } = await pool.query<Omit<SagaDetails, 'timeline'>>(
-    `select id, type, version, subject, state, ${isoOf('started_at')} as "startedAt", ${isoOf('ended_at')} as "endedAt"
-     from embudo.sagas where id = $1`,
-    [id],
+  const { rows } = await pool.query<SagaItem>(`select ${item} from embudo.sagas where id = $1`, [id])
+  return rows[0]
+}
+
+/** How many sagas of each type are under way, or parked; those that ended well are not counted. */
+export const countOpenSagas = async (
+  pool: Pool,
+): Promise<{ readonly saga: string; readonly state: SagaState; readonly count: number }[]> => {
+  const { rows } = await pool.query<{ saga: string; state: SagaState; count: number }>(
+    `select type as saga, state, count(*)::integer as count from embudo.sagas
+     where state not in ('COMPLETED', 'COMPENSATED') group by 1, 2`,
   )
-  const saga = rows[0]
-  if (saga === undefined) return undefined
-  const { rows: timeline } = await pool.query<TimelineEntry>(
-    `select ${isoOf('at')} as at, step, what, attempt, error from embudo.saga_journal where saga_id = $1 order by seq`,
-    [id],
-  )
-  return { ...saga, timeline }
+  return rows
 }
 
 /** The place carries Postgres's microseconds, which a JavaScript date would cut off. */
@@ -98,7 +95,7 @@ const placeOf = (cursor: string): { startedAt: string; id: string } => {
     Buffer.from(cursor, 'base64url').toString('utf8'),
   )
   if (match === null || !uuid.test(match[2]!)) {
-    throw new EmbudoError('cursor_invalid', 'the cursor is none that a page of sagas gave')
+    throw new EmbudoError('bad_cursor', 'the cursor is none that a page of sagas gave')
   }
   return { startedAt: match[1]!, id: match[2]! }
 }
@@ -106,3 +103,9 @@ const placeOf = (cursor: string): { startedAt: string; id: string } => {
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 
 const isoOf = (time: string): string => `to_char(${time} at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+
+const item = `id, type, version, subject, state, step,
+  ${isoOf('started_at')} as "startedAt", ${isoOf('ended_at')} as "endedAt",
+  coalesce((
+    select json_agg(json_build_object('at', ${isoOf('at')}, 'step', step, 'what', what, 'attempt', attempt, 'error', error) order by seq)
+    from embudo.saga_journal where saga_id = id), '[]') as timeline`

@@ -3,6 +3,7 @@ import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { messageOf } from '../define/error.ts'
 import type { SagaDefinition } from '../define/saga.ts'
+import type { ObserveEffect } from '../telemetry/observers.ts'
 import type { Appender } from './appender.ts'
 import { attempt } from './attempt.ts'
 import type { Input } from './decide.ts'
@@ -33,8 +34,8 @@ export interface RunnerOptions {
   readonly pollMs: number
   /** Told after each transaction. */
   readonly onSettled: (settled: readonly Settled[]) => void
-  /** Runs a call inside a span of the trace that the start event belongs to. */
-  readonly trace: <T>(name: string, saga: Saga, work: () => Promise<T>) => Promise<T>
+  /** Told as each call or undo begins, and by what it answers, how it went. */
+  readonly observe: ObserveEffect
 }
 
 /**
@@ -144,11 +145,20 @@ export class Runner implements AsyncDisposable {
     const { saga } = claimed
     const abort = new AbortController()
     this.#inFlight.set(saga.id, { claimed, abort })
-    const ports = this.#runnables.get(keyOf(saga.type, saga.version))!.ports
-    const name = `${saga.type} ${run.step.name}${run.kind === 'undo' ? ' undo' : ''}`
-    void this.#options
-      .trace(name, saga, () => attempt(ports, saga, run, abort.signal))
-      .then((input) => this.#record(claimed, input))
+    const { ports } = this.#runnables.get(keyOf(saga.type, saga.version))!
+    const ended = this.#options.observe({
+      saga: saga.type,
+      sagaId: saga.id,
+      step: run.step.name,
+      direction: run.kind,
+      attempt: saga.attempt,
+      traceparent: saga.start.traceparent,
+    })
+    void attempt(ports, saga, run, abort.signal).then((input) => {
+      if (input.is === 'threw') ended('failed', input.error)
+      else ended(input.is === 'refused' ? 'refused' : run.kind === 'undo' ? 'undone' : 'done')
+      this.#record(claimed, input)
+    })
   }
 
   #record(claimed: Claimed, input: Input): void {

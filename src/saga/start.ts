@@ -9,13 +9,13 @@ import type { SagaDefinition } from '../define/saga.ts'
 import type { Codec } from '../log/codec.ts'
 import { appendEvents } from '../log/event-appender.ts'
 import type { Log } from '../log/port.ts'
+import type { ObserveEffect } from '../telemetry/observers.ts'
 import type { Appender } from './appender.ts'
 import { connectEffects, repeat } from './effects.ts'
 import { eventsOfInterest, positionAfter, type SagaVersions, takeIn, typesOfInterest } from './intake.ts'
 import { checked } from './load.ts'
 import { publishOutbox } from './outbox.ts'
 import { Runner } from './runner.ts'
-import type { Saga } from './saga.ts'
 import type { Settled } from './settle.ts'
 import { sweepInbox } from './store.ts'
 import { Waker } from './waker.ts'
@@ -39,7 +39,7 @@ export interface SagaParts {
   readonly now?: () => Date
   readonly newId?: () => string
   readonly onSettled?: (settled: readonly Settled[]) => void
-  readonly trace?: <T>(name: string, saga: Saga, work: () => Promise<T>) => Promise<T>
+  readonly observe?: ObserveEffect
 }
 
 export interface Sagas extends AsyncDisposable {
@@ -92,7 +92,7 @@ export const startSagas = async (parts: SagaParts): Promise<Sagas> => {
       maxInFlight: parts.maxInFlight ?? 256,
       leaseMs: parts.leaseMs ?? 5_000,
       pollMs: parts.pollMs ?? 250,
-      trace: parts.trace ?? ((_name, _saga, work) => work()),
+      observe: parts.observe ?? (() => () => {}),
       onSettled: (settled) => {
         if (settled.some(({ decision }) => decision.emit.length > 0)) outboxWaker.wake()
         parts.onSettled?.(settled)

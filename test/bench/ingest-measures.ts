@@ -1,3 +1,4 @@
+import { startProcess } from './product.ts'
 import { type Baseline, type Measure, median } from './report.ts'
 import type { Setting } from './setting.ts'
 import { runTask, startTask } from './task.ts'
@@ -15,7 +16,7 @@ const kinds = [
 ] as const
 
 export const ingestMeasures = async ({
-  http,
+  parts,
   brokers,
   schemaId,
   size,
@@ -31,6 +32,8 @@ export const ingestMeasures = async ({
       isIdempotent,
     })
   }
+  // Topics of its own, so that readers have the same work whatever the rate was.
+  await using http = await startProcess('http', { ...parts, prefix: `${parts.prefix}ingest.` })
   await using plain = await usual(false)
   await using idempotent = await usual(true)
   const contenders = [

@@ -26,6 +26,9 @@ const size: Size = values.quick ? sizes.quick : sizes.full
 const progress = (text: string): void => void process.stderr.write(`${text}\n`)
 const wants = (part: string): boolean => values.only === undefined || values.only.includes(part)
 
+// kafkajs, which a baseline and the embedded Kafka use, makes Node warn of negative timeouts.
+process.removeAllListeners('warning')
+
 await using parts = await startParts(env, progress)
 await using setting = await startSetting(parts, size, progress)
 const measures: Measure[] = []

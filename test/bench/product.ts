@@ -47,8 +47,16 @@ export const startProcess = async (name: 'http' | 'worker', parts: BenchParts): 
 
 /** What the program's tables in Postgres tell of its readers. */
 export interface Progress extends AsyncDisposable {
-  /** How fast each of these readers took its partitions from where it began to `records`, as they all ran. */
-  rates(readers: readonly string[], topic: string, records: number): Promise<Map<string, number>>
+  /**
+   * How fast each of these readers goes through the topic's `records`: from its taking the first partition over
+   * until the last commit, in its generations from this one on. To be called before they are started.
+   */
+  rates(
+    readers: readonly string[],
+    topic: string,
+    records: number,
+    generation?: number,
+  ): Promise<Map<string, number>>
   /** From the beginning of a rebuild until its generation is live. */
   rebuildRate(projection: string, generation: number, records: number): Promise<number>
   /** As if the reader had never run: to see it catch up by itself. */
@@ -59,31 +67,29 @@ export const watchProgress = async (parts: BenchParts): Promise<Progress> => {
   const client = new Client({ connectionString: parts.addresses.databaseUrl })
   await client.connect()
 
-  const standings = async (topic: string): Promise<Map<string, { records: number; at: number }>> => {
-    const { rows } = await client.query<{ reader: string; records: string; at: string }>(
-      `select reader, sum(next_offset) as records, extract(epoch from max(moved_at)) * 1000 as at
-       from embudo.positions where topic = $1 group by reader`,
-      [topic],
+  const standings = async (topic: string, generation: number) => {
+    const { rows } = await client.query<{ reader: string | null; records: string; at: string }>(
+      `select clock.at, reader, sum(next_offset) as records
+       from (select extract(epoch from clock_timestamp()) * 1000 as at) as clock
+       left join embudo.positions on topic = $1 and generation >= $2 group by 1, 2`,
+      [topic, generation],
     )
-    return new Map(
-      rows.map(({ reader, records, at }) => [reader, { records: Number(records), at: Number(at) }]),
-    )
+    const records = new Map(rows.map(({ reader, records }) => [reader, Number(records)]))
+    return { atMs: Number(rows[0]?.at), records }
   }
 
   return {
-    async rates(readers, topic, records) {
+    async rates(readers, topic, records, generation = 1) {
       const rates = new Map<string, number>()
-      const begun = new Map<string, number>()
+      const begunMs = new Map<string, number>()
       await until(
         async () => {
-          const now = await standings(topic)
+          const now = await standings(topic, generation)
           for (const reader of readers) {
-            const standing = now.get(reader)
-            if (standing === undefined) continue
-            // A position's first row is made as the partition is taken over.
-            if (!begun.has(reader)) begun.set(reader, standing.records === 0 ? standing.at : Date.now())
-            if (standing.records >= records && !rates.has(reader)) {
-              rates.set(reader, (records / (standing.at - begun.get(reader)!)) * 1000)
+            const read = now.records.get(reader)
+            if (read === undefined || !begunMs.has(reader)) begunMs.set(reader, now.atMs)
+            if (read !== undefined && read >= records && !rates.has(reader)) {
+              rates.set(reader, (records / (now.atMs - begunMs.get(reader)!)) * 1000)
             }
           }
           return rates.size === readers.length

@@ -71,6 +71,8 @@ export const tableOf = ({ measures }: Report): string => {
     head: ['', 'events/s', 'embudo is', 'aim', 'of the aim', ''],
     colAligns: ['left', 'right', 'right', 'right', 'right', 'left'],
     style: { head: [], border: [] },
+    // No line between rows: those of a measure belong together.
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
   })
   for (const { name, perSecond, note, aim, ofAim, baselines } of measures) {
     const aimed = aim === undefined ? ['', ''] : [figure(aim), `${Math.round(ofAim! * 100)}%`]

@@ -17,8 +17,8 @@ export interface Size {
 }
 
 export const sizes = {
-  full: { rounds: 3, warmUpMs: 1_000, measureMs: 4_000, logRecords: 500_000, records: 300_000 },
-  quick: { rounds: 1, warmUpMs: 1_000, measureMs: 2_500, logRecords: 200_000, records: 100_000 },
+  full: { rounds: 3, warmUpMs: 1_000, measureMs: 4_000, logRecords: 500_000, records: 500_000 },
+  quick: { rounds: 1, warmUpMs: 1_000, measureMs: 2_500, logRecords: 200_000, records: 150_000 },
 } as const satisfies Record<string, Size>
 
 /** What every measure needs: the parts, the program's HTTP process, and a topic of its own for each baseline. */

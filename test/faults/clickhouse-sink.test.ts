@@ -1,6 +1,6 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { EmbudoError } from '../../src/define/error.ts'
 import { openWorld, Story, type World } from '../integration/clickhouse/sink-world.ts'
 
@@ -17,11 +17,14 @@ describe('the ClickHouse sink', () => {
   // A take-over and two flushes of three partitions make fewer calls than this to the two stores.
   const calls = Array.from({ length: 34 }, (_, index) => index + 1)
 
-  it.each(calls)('loses and doubles nothing when it dies before call %i to a store', async (call) => {
-    await dieAt(world, call, 'before')
-  })
+  it.concurrent.each(calls)(
+    'loses and doubles nothing when it dies before call %i to a store',
+    async (call) => {
+      await dieAt(world, call, 'before')
+    },
+  )
 
-  it.each(calls)(
+  it.concurrent.each(calls)(
     'loses and doubles nothing when it dies after call %i to a store, unanswered',
     async (call) => {
       await dieAt(world, call, 'after')
@@ -78,9 +81,7 @@ describe('the ClickHouse sink', () => {
           world.select(
             `SELECT 1 FROM system.processes WHERE query_id = 'embudo:events:1:slow-${story.prefix}'`,
           ),
-        {
-          interval: 10,
-        },
+        patient,
       )
       .toHaveLength(1)
     await using _ = story.start()
@@ -137,7 +138,7 @@ describe('the ClickHouse sink', () => {
       isAway ? Promise.reject(new Error('connect ECONNREFUSED')) : run(),
     )
     await using worker = story.start({ clickhouse })
-    await expect.poll(() => worker.errors.length).toBeGreaterThan(5)
+    await expect.poll(() => worker.errors.length, patient).toBeGreaterThan(5)
     expect(await story.counts()).toEqual({ rows: 0, places: 0 })
     isAway = false
     await story.untilWhole()
@@ -149,7 +150,7 @@ describe('the ClickHouse sink', () => {
     await story.appendValue(1, Buffer.from([0, 0, 0, 0, 1, 200]))
     await story.append(30)
     await using worker = story.start()
-    await expect.poll(() => story.positions()).toEqual([20, 10, 20])
+    await expect.poll(() => story.positions(), patient).toEqual([20, 10, 20])
     expect(worker.errors).toEqual([
       expect.objectContaining({
         code: 'record_malformed',
@@ -182,14 +183,17 @@ const dieAt = async (world: World, call: number, when: 'before' | 'after'): Prom
       limits,
       stopsAtErrors: true,
     })
-    await expect
-      .poll(() => calls >= call || first.sink.status().rowsWritten === 90, { interval: 5 })
-      .toBe(true)
+    await vi.waitFor(
+      () => expect(calls >= call || first.sink.status().rowsWritten === 90).toBe(true),
+      patient,
+    )
   }
   await using _ = story.start({ limits })
   await story.append(30)
   await story.untilWhole()
 }
+
+const patient = { timeout: 30_000, interval: 5 }
 
 const dead = () => new EmbudoError('dead', 'this process is dead', { retriable: true })
 

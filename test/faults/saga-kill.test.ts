@@ -43,7 +43,7 @@ it.each([1, 2])(
       }
     }
 
-    for (let kill = 0; kill < 12; kill++) {
+    for (let kill = 0; kill < 8; kill++) {
       const child = await startChild({ databaseUrl: database.url, brokers: kafkaBrokers, prefix })
       await request(6)
       // Moments, not waits: anything between two statements may be where it dies.
@@ -101,7 +101,7 @@ it.each([1, 2])(
       await once(child, 'exit')
     }
   },
-  180_000,
+  240_000,
 )
 
 const startChild = async (where: Record<string, string>): Promise<ChildProcess> => {

@@ -10,11 +10,11 @@ import { seededRandom } from './random.ts'
 export const leadsTogether = 10_000
 
 /** Everything that happens, group by group. A pure function of its options: the same ids, times and data each time. */
-export function* demoEvents(options: DemoOptions): Generator<DemoEvent[]> {
-  for (let first = 1; first <= options.leads; first += leadsTogether) {
+export function* demoEvents(options: DemoOptions, together: number = leadsTogether): Generator<DemoEvent[]> {
+  for (let first = 1; first <= options.leads; first += together) {
     const told: (readonly [owner: string, happening: Happening])[] = []
     if (first === 1) for (const spend of spending(options)) told.push(['spend', spend])
-    const last = Math.min(options.leads, first + leadsTogether - 1)
+    const last = Math.min(options.leads, first + together - 1)
     for (let n = first; n <= last; n++) {
       for (const happening of leadStory(n, options)) told.push([String(n), happening])
     }

@@ -17,8 +17,14 @@ export type Verdict =
       readonly again: readonly number[]
       readonly position: string | undefined
     }
-  /** Nothing is known of any line. `because` is for a person. */
-  | { readonly is: 'unknown'; readonly because: string; readonly waitMs: number | undefined }
+  /** No line has its answer. `because` is for a person. */
+  | {
+      readonly is: 'unknown'
+      readonly because: string
+      readonly waitMs: number | undefined
+      /** Some of the lines may stand in the log all the same. */
+      readonly mayHaveReached: boolean
+    }
   /** Nothing was taken, and it is not about any one line: trying again will not help. */
   | { readonly is: 'refused'; readonly code: string; readonly detail: string }
 
@@ -36,7 +42,12 @@ export const judge = ({ status, body, retryAfter, position }: Answer, lines: num
   const problem = problemAnswer.safeParse(body).data
   const detail = problem?.detail ?? `status ${status}`
   if (status === 429 || status === 408 || status >= 500) {
-    return { is: 'unknown', because: detail, waitMs: retryAfterMs(retryAfter) }
+    return {
+      is: 'unknown',
+      because: detail,
+      waitMs: retryAfterMs(retryAfter),
+      mayHaveReached: status !== 429,
+    }
   }
   return { is: 'refused', code: problem?.code ?? 'unexpected_answer', detail }
 }

@@ -35,7 +35,7 @@ const longestWaitMs = 5_000
 export class Delivery<L extends Line> {
   accepted = 0
   rejected = 0
-  /** Events that were sent again although an earlier try may have reached the log. */
+  /** Events, each counted once, that were sent again although an earlier try may have reached the log. */
   resentUnknown = 0
   /** The last place per partition, as the header Embudo-Position takes it. */
   position: string | undefined
@@ -54,6 +54,7 @@ export class Delivery<L extends Line> {
     const { context, giveUpAfterMs, onRetry } = this.#options
     let waiting = lines
     let failures = 0
+    let isCounted = false
     let progressAt = context.now()
     while (waiting.length > 0) {
       if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted')
@@ -70,7 +71,11 @@ export class Delivery<L extends Line> {
         if (waiting.length === 0) return
       }
       const because = verdict.is === 'unknown' ? verdict.because : 'the server could not append all of them'
-      this.resentUnknown += waiting.length
+      const mayHaveReached = verdict.is === 'answered' || verdict.mayHaveReached
+      if (mayHaveReached && !isCounted) {
+        isCounted = true
+        this.resentUnknown += waiting.length
+      }
       const asked = verdict.is === 'unknown' ? verdict.waitMs : undefined
       const waitMs = asked ?? backOffMs(failures, context.random)
       failures += 1
@@ -107,7 +112,8 @@ export class Delivery<L extends Line> {
       this.foundNobody = !this.#hasBeenAnswered && isNobody(error)
       if (this.foundNobody)
         throw error instanceof EmbudoError ? error : notRunning(context.baseUrl(url), error)
-      return { is: 'unknown', because: reasonOf(error), waitMs: undefined }
+      const because = reasonOf(error)
+      return { is: 'unknown', because, waitMs: undefined, mayHaveReached: because !== 'ECONNREFUSED' }
     }
   }
 
@@ -127,8 +133,9 @@ export class Delivery<L extends Line> {
 const backOffMs = (failures: number, random: () => number): number =>
   Math.round(Math.min(longestWaitMs, shortestWaitMs * 2 ** failures) * (0.5 + random() / 2))
 
+/** A connection that was made and then lost is another matter. */
 const isNobody = (error: unknown): boolean =>
-  error instanceof EmbudoError || /^(ECONNREFUSED|ENOTFOUND|EHOSTUNREACH)$/.test(reasonOf(error))
+  error instanceof EmbudoError || !/^(ECONNRESET|EPIPE|UND_ERR_)|timeout/.test(reasonOf(error))
 
 const gaveUp = (afterMs: number, because: string, accepted: number): EmbudoError =>
   new EmbudoError(

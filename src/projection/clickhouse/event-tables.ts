@@ -7,6 +7,7 @@ import { type Catalog, topicName } from '../../define/catalog.ts'
 import type { EventTablesDefinition } from '../../define/event-tables.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { Log } from '../../log/port.ts'
+import type { ObserveBatches } from '../../telemetry/observers.ts'
 import { EventSink, type SinkLimits, type SinkStatus } from './sink.ts'
 import { ensureEventTables, nameEventTables } from './tables.ts'
 
@@ -21,6 +22,7 @@ export interface EventTablesOptions {
   readonly clickhouse: ClickHouseClient
   readonly membership: Membership
   readonly logger: Logger
+  readonly observe?: ObserveBatches
   readonly now?: () => number
   readonly newId?: () => string
   readonly limits?: Partial<SinkLimits>

@@ -15,9 +15,10 @@ export interface FlushParts {
 
 /**
  * Rows first, then the positions of all partitions in one transaction. Between the two, and when either fails,
- * what the tables hold is ahead of the positions; the look at the next take-over finds it.
+ * what the tables hold is ahead of the positions; the look at the next take-over finds it. Answers what was taken
+ * with the positions as they stand after.
  */
-export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise<Position[]> => {
+export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise<Taken[]> => {
   const newId = parts.newId ?? randomUUID
   const sent = planInserts(taken).map((insert) =>
     sendInsert(parts.clickhouse, insert, { prefix: parts.prefix, queryId: newId() }),
@@ -33,6 +34,7 @@ export const planInserts = (taken: readonly Taken[]): Insert[] => {
   const byEvent = new Map<EventDefinition, InsertPart[]>()
   for (const { position, rows: byType } of taken) {
     for (const [event, rows] of byType) {
+      if (rows.count === 0) continue
       const parts = byEvent.get(event) ?? []
       parts.push({ position, rows })
       byEvent.set(event, parts)
@@ -41,15 +43,15 @@ export const planInserts = (taken: readonly Taken[]): Insert[] => {
   return [...byEvent].map(([event, parts]) => ({ event, parts }))
 }
 
-const movePositions = async (pool: Pool, taken: readonly Taken[]): Promise<Position[]> => {
+const movePositions = async (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> => {
   const client = await pool.connect()
   try {
     // May be lost with Postgres's tail: the look finds the rows behind an older position too.
     await client.query('begin; set local synchronous_commit = off')
-    const moved: Position[] = []
+    const moved: Taken[] = []
     // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
-    for (const { position, to } of taken.toSorted((a, b) => compare(a.position, b.position))) {
-      moved.push(await movePosition(client, position, to))
+    for (const part of taken.toSorted((a, b) => compare(a.position, b.position))) {
+      moved.push({ ...part, position: await movePosition(client, part.position, part.to) })
     }
     await client.query('commit')
     client.release()

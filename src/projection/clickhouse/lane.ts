@@ -15,7 +15,11 @@ export interface Taken {
   readonly position: Position
   readonly to: { readonly nextOffset: number; readonly mark: string }
   readonly rows: ReadonlyMap<EventDefinition, Rows>
+  /** To be told when what was taken is committed, or why it is not. */
+  readonly observed: readonly Observed[]
 }
+
+export type Observed = (error?: unknown) => void
 
 /**
  * One partition on its way into the tables, from a take-over to the next: rows collected and not yet flushed,
@@ -31,6 +35,7 @@ export class Lane {
   readonly #source: LaneSource
   #rows = new Map<EventDefinition, Rows>()
   #to: Taken['to'] | undefined
+  #observed: Observed[] = []
   #isOpen = true
   #isInFlight = false
 
@@ -80,11 +85,23 @@ export class Lane {
     return index
   }
 
+  /** Hears of what is added next with the flush that takes it. */
+  observe(observed: Observed): void {
+    this.#observed.push(observed)
+  }
+
   take(): Taken | undefined {
     if (!this.#isOpen || this.#to === undefined) return undefined
-    const taken = { lane: this, position: this.position, to: this.#to, rows: this.#rows }
+    const taken = {
+      lane: this,
+      position: this.position,
+      to: this.#to,
+      rows: this.#rows,
+      observed: this.#observed,
+    }
     this.#rows = new Map()
     this.#to = undefined
+    this.#observed = []
     this.#isInFlight = true
     return taken
   }
@@ -97,6 +114,8 @@ export class Lane {
   /** What is pending is let go: whoever takes the partition next reads it again. */
   close(): void {
     this.#isOpen = false
+    const unwritten = this.#observed.splice(0)
+    for (const observed of unwritten) observed(positionMoved(this.position))
     this.#rows = new Map()
     this.#to = undefined
   }

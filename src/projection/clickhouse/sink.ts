@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Position } from '../../consumer/positions.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { LogBatch } from '../../log/port.ts'
+import type { ObserveBatches } from '../../telemetry/observers.ts'
 import { takeOver } from './fence.ts'
 import { type FlushParts, flush } from './flush.ts'
 import { Lane, type Taken } from './lane.ts'
@@ -9,6 +10,8 @@ import { Payloads } from './payload.ts'
 
 export interface SinkParts extends FlushParts {
   readonly codec: Codec
+  /** Called with each batch that is taken; what it returns, once that is committed or has failed. */
+  readonly observe?: ObserveBatches
   readonly now?: () => number
   readonly limits?: Partial<SinkLimits>
 }
@@ -111,6 +114,8 @@ export class EventSink implements AsyncDisposable {
       for (let index = 0; index < batch.records.length; ) {
         while (lane.isOpen && this.#isFull()) await this.#taken.promise
         if (!lane.isOpen) return
+        const observed = index === 0 ? this.#parts.observe?.(lane.position.reader, [batch]) : undefined
+        if (observed !== undefined) lane.observe(observed)
         index = await this.#add(lane, batch, index)
       }
     }
@@ -166,18 +171,17 @@ export class EventSink implements AsyncDisposable {
     this.#taken = Promise.withResolvers()
     resolve()
     try {
-      const moved = await flush(taken, this.#parts)
-      for (const position of moved) {
-        const part = taken.find(
-          ({ position: { topic, partition } }) =>
-            topic === position.topic && partition === position.partition,
-        )
-        if (part !== undefined) part.lane.moved(position)
+      for (const { lane, position, rows, observed } of await flush(taken, this.#parts)) {
+        lane.moved(position)
+        for (const part of rows.values()) this.#rowsWritten += part.count
+        for (const hear of observed) hear()
       }
       this.#flushes++
-      for (const { rows } of taken) for (const part of rows.values()) this.#rowsWritten += part.count
     } catch (error) {
-      for (const { lane } of taken) lane.fail(error)
+      for (const { lane, observed } of taken) {
+        lane.fail(error)
+        for (const hear of observed) hear(error)
+      }
     }
     this.#settled.resolve()
     this.#settled = Promise.withResolvers()

@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
-import type { Position } from '../../consumer/positions.ts'
 import { intake } from '../../consumer/intake.ts'
 import { markOf } from '../../consumer/mark.ts'
+import type { Position } from '../../consumer/positions.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { TallyDefinition } from '../../define/tally.ts'
 import type { Codec } from '../../log/codec.ts'
@@ -70,16 +70,27 @@ const eachBatch = async (
   fold: (records: readonly Placed[]) => Promise<Write>,
 ): Promise<void> => {
   let writing: Promise<Position> = Promise.resolve(start)
+  const failing = new AbortController()
   try {
-    for await (const taken of intake(batches, parts.batchRecords, signal)) {
+    for await (const taken of intake(
+      batches,
+      parts.batchRecords,
+      AbortSignal.any([signal, failing.signal]),
+    )) {
       const observed = parts.observe(taken)
       const records = await readable(parts.codec, taken)
       const write = await fold(records)
       const last = records.at(-1)!.record
       const position = await writing
       writing = write(position, { nextOffset: last.offset + 1, mark: markOf(last) })
-      // It is awaited with the next batch: until then its failure is nobody's unhandled rejection.
-      writing.then(() => observed(), observed)
+      // It is awaited with the next batch; a failure must not wait for that one to come.
+      writing.then(
+        () => observed(),
+        (error: unknown) => {
+          observed(error)
+          failing.abort()
+        },
+      )
     }
   } finally {
     await writing

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import { pino } from 'pino'
-import { expect } from 'vitest'
+import { expect, vi } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
 import { raiseEpoch } from '../../../src/consumer/positions.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
@@ -91,6 +91,24 @@ export class Story {
     ])
     const records = Array.from({ length: count }, (_, index) => this.#record(this.#appended + index))
     this.#appended += count
+    await this.log.append(records)
+  }
+
+  /** In this order, all in partition 0. */
+  async appendEvents(
+    events: readonly { type: string; time: string; data: Record<string, unknown> }[],
+  ): Promise<void> {
+    await this.log.ensureTopics([
+      { topic: this.topic, partitions: this.partitions, replication: 1, settings: {} },
+    ])
+    const records = events.map(({ type, time, data }) => ({
+      topic: this.topic,
+      partition: 0,
+      key: Buffer.from(String(data.leadId)),
+      value: codec.encode(type, data),
+      headers: [['ce_time', time]] as [string, string][],
+    }))
+    this.#appended += records.length
     await this.log.append(records)
   }
 
@@ -183,7 +201,7 @@ export class Story {
   /** Positions at the end of the log, and every record in the tables, once. */
   async untilWhole(): Promise<void> {
     const ends = (await this.log.bounds(this.topic)).map(({ end }) => end)
-    await expect.poll(() => this.positions(), { timeout: 30_000, interval: 20 }).toEqual(ends)
+    await vi.waitFor(async () => expect(await this.positions()).toEqual(ends), { timeout: 30_000, interval: 20 })
     expect(await this.counts()).toEqual({ rows: this.#appended, places: this.#appended })
   }
 

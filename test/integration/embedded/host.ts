@@ -7,12 +7,14 @@ import { startEmbedded } from '../../../src/embedded/start.ts'
 const { values } = parseArgs({
   options: {
     data: { type: 'string', default: '' },
+    patience: { type: 'string', default: '30000' },
     parts: { type: 'string', default: 'kafka,registry,postgres,clickhouse' },
   },
 })
 try {
   await using parts = await startEmbedded({
     dataDir: values.data,
+    leftoverPatienceMs: Number(values.patience),
     parts: new Set(values.parts.split(',') as PartName[]),
   })
   process.stdout.write(`${JSON.stringify({ addresses: parts.addresses, pids: parts.pids })}\n`)

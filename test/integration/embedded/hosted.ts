@@ -16,15 +16,17 @@ export interface Hosted {
 }
 
 /** As `hosted`, for a start that is meant to succeed. */
-export async function started(dataDir: string, parts?: string): Promise<Hosted> {
-  const host = await hosted(dataDir, parts)
+export async function started(...how: Parameters<typeof hosted>): Promise<Hosted> {
+  const host = await hosted(...how)
   if (host.message !== undefined) throw new Error(host.message)
   return host
 }
 
 /** Starts host.ts and waits for its first line: addresses and pids, or the code and message of its error. */
-export async function hosted(dataDir: string, parts?: string): Promise<Hosted> {
-  const args = [join(import.meta.dirname, 'host.ts'), '--data', dataDir, ...(parts ? ['--parts', parts] : [])]
+export async function hosted(dataDir: string, parts?: string, patienceMs?: number): Promise<Hosted> {
+  const args = [join(import.meta.dirname, 'host.ts'), '--data', dataDir]
+  if (parts !== undefined) args.push('--parts', parts)
+  if (patienceMs !== undefined) args.push('--patience', String(patienceMs))
   const host = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   const ended = once(host, 'exit')
   const [line] = await Promise.race([

@@ -103,8 +103,6 @@ describe('rows and position in one transaction', () => {
     const lossy = lossyPool(at.pool, () =>
       ++calls % 7 === 0 ? (calls % 2 === 0 ? 'request' : 'answer') : undefined,
     )
-    await using manager = await startProjector({ ...at, projections: [] })
-    await manager[Symbol.asyncDispose]()
     const happened: Happened[] = []
     await using projector = await eventually(
       () => startProjector({ ...at, pool: lossy, batchRecords: 10 }).catch(() => undefined),
@@ -115,6 +113,25 @@ describe('rows and position in one transaction', () => {
     await at.expectRowsOf(happened)
     expect(statesOf(projector!.consumers())).not.toContain('failed')
   })
+
+  it.each(['request', 'answer'] as const)(
+    'writes the last batch again where its %s was lost and nothing comes after it',
+    async (lost) => {
+      const at = await makeCase()
+      const lostOnce = new Set<string>()
+      const lossy = lossyPool(at.pool, (sql) => {
+        const table = /(?:into|update) (embudo\.\S+_1\S*)/.exec(sql)?.[1]
+        if (!sql.startsWith('with moved') || table === undefined || lostOnce.has(table)) return undefined
+        lostOnce.add(table)
+        return lost
+      })
+      const happened = await append(at.log, at.topic, history(59, 30))
+      await using _ = await startProjector({ ...at, pool: lossy })
+      await at.isApplied()
+      await at.expectRowsOf(happened)
+      expect(lostOnce.size).toBe(2)
+    },
+  )
 
   it('lets two who both believe that they own a partition count nothing twice', async () => {
     const at = await makeCase()

@@ -41,10 +41,11 @@ export const makeDatabase = async (
   }
 }
 
+let logs = 0
 /** A log with a topic of leads under a prefix of its own, so that cases in one database do not meet. */
 export const makeLog = async (): Promise<{ log: MemoryLog; prefix: string; topic: string }> => {
   const log = memoryLog()
-  const prefix = `t${randomUUID().slice(0, 8)}.`
+  const prefix = `t${++logs}.`
   const topic = topicName(prefix, leads)
   await log.ensureTopics([{ topic, partitions: leads.partitions, replication: 1, settings: {} }])
   return { log, prefix, topic }
@@ -93,6 +94,7 @@ export interface ProjectorOptions {
   readonly membership?: Membership
   readonly batchRecords?: number
   readonly cacheRows?: number
+  readonly everyMs?: number
 }
 
 export const startProjector = (options: ProjectorOptions): Promise<ProjectionManager> =>
@@ -149,12 +151,12 @@ export const eventually = async <T>(
  * A pool whose calls fail as when a connection is lost: before Postgres has heard of them, or after it has done
  * them and only the answer is lost.
  */
-export const lossyPool = (pool: Pool, lose: () => 'request' | 'answer' | undefined): Pool =>
+export const lossyPool = (pool: Pool, lose: (sql: string) => 'request' | 'answer' | undefined): Pool =>
   new Proxy(pool, {
     get(target, name) {
       if (name === 'query') {
         return async (...input: Parameters<Pool['query']>) => {
-          const lost = lose()
+          const lost = lose(String(input[0]))
           if (lost === 'request') throw connectionLost()
           const answer = await target.query(...input)
           if (lost === 'answer') throw connectionLost()
@@ -163,7 +165,7 @@ export const lossyPool = (pool: Pool, lose: () => 'request' | 'answer' | undefin
       }
       if (name === 'connect') {
         return async () => {
-          if (lose() !== undefined) throw connectionLost()
+          if (lose('') !== undefined) throw connectionLost()
           return await target.connect()
         }
       }

@@ -88,7 +88,7 @@ const run = (
       leaseMs: 400,
       pollMs: 20,
       onSettled: () => {},
-      trace: (_name, _saga, work) => work(),
+      observe: () => () => {},
       ...over,
     }),
   )
@@ -253,7 +253,7 @@ describe('a runner', () => {
       leaseMs: 500,
       pollMs: 20,
       onSettled: () => {},
-      trace: (_name, _saga, work) => work(),
+      observe: () => () => {},
     })
     await eventually(
       async () => called,
@@ -277,7 +277,7 @@ describe('the list of sagas', () => {
     expect(second.items.map(({ subject }) => subject)).toEqual(['A'])
     expect(second.nextCursor).toBeNull()
     expect((await listSagas(pool, { subject: 'B', state: 'RUNNING', type: 'errand' })).items).toHaveLength(1)
-    await expect(listSagas(pool, { cursor: 'x' })).rejects.toMatchObject({ code: 'cursor_invalid' })
-    await expect(listSagas(pool, { state: 'GONE' })).rejects.toMatchObject({ code: 'saga_state_unknown' })
+    await expect(listSagas(pool, { cursor: 'x' })).rejects.toMatchObject({ code: 'bad_cursor' })
+    await expect(listSagas(pool, { state: 'GONE' })).rejects.toMatchObject({ code: 'bad_parameter' })
   })
 })

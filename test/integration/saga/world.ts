@@ -12,7 +12,7 @@ import { memoryLog } from '../../../src/log/memory-log.ts'
 import type { Log } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import { sagaIdOf } from '../../../src/saga/deterministic-id.ts'
-import { type SagaDetails, showSaga } from '../../../src/saga/queries.ts'
+import { type SagaItem, showSaga } from '../../../src/saga/queries.ts'
 import { type SagaParts, startSagas } from '../../../src/saga/start.ts'
 
 const defaultPrefix = 'embudo.'
@@ -34,7 +34,9 @@ export const makeDatabase = async (
   own.pathname = `/${name}`
   await migrate(own.href, logger)
   const pool = new Pool({ connectionString: own.href, max: 10 })
+  // Tests cut connections; without a listener from the very first, one that is cut as it opens ends the process.
   pool.on('error', () => {})
+  pool.on('connect', (client) => client.on('error', () => {}))
   return {
     url: own.href,
     pool,
@@ -148,11 +150,7 @@ export const eventually = async <T>(
   }
 }
 
-export const ended = (
-  pool: Pool,
-  enrollmentId: string,
-  withinMs?: number,
-): Promise<SagaDetails | undefined> =>
+export const ended = (pool: Pool, enrollmentId: string, withinMs?: number): Promise<SagaItem | undefined> =>
   eventually(
     () => showSaga(pool, sagaIdOf('enrollment', enrollmentId)),
     (saga) => saga !== undefined && saga.endedAt !== null,

@@ -71,11 +71,13 @@ describe('an answer to a batch', () => {
       is: 'unknown',
       because: 'full',
       waitMs: 2_000,
+      mayHaveReached: true,
     })
     expect(judge(answer(429, undefined), 2)).toEqual({
       is: 'unknown',
       because: 'status 429',
       waitMs: undefined,
+      mayHaveReached: false,
     })
   })
 

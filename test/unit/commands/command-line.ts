@@ -17,7 +17,7 @@ export const run = async (
   given: Partial<CommandContext> & { readonly input?: string } = {},
 ): Promise<Ran> => {
   const out = sink()
-  const err = sink()
+  const err = sink(given.showsProgress)
   const { input = '', ...more } = given
   const context = commandContext({
     environment: { EMBUDO_DATA_DIR: '/nonexistent/embudo', EMBUDO_PORT: '1' },
@@ -34,7 +34,7 @@ export const run = async (
   return { status, out: out.text(), err: err.text(), json: () => JSON.parse(out.text()) }
 }
 
-const sink = () => {
+const sink = (isTTY = false) => {
   const pieces: string[] = []
   const stream = new Writable({
     write(piece, _encoding, done) {
@@ -42,5 +42,5 @@ const sink = () => {
       done()
     },
   })
-  return { stream, text: () => pieces.join('') }
+  return { stream: Object.assign(stream, { isTTY }), text: () => pieces.join('') }
 }

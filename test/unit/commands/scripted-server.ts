@@ -28,7 +28,10 @@ export const scriptedServer = async (
     const got = { method: request.method ?? '', url: request.url ?? '', lines: await linesOf(request) }
     const answer = script(got, received.length)
     received.push(got)
-    if (answer === 'lost') return request.socket.destroy()
+    if (answer === 'lost') {
+      request.socket.destroy()
+      return
+    }
     response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers })
     response.end(JSON.stringify(answer.body))
   })

@@ -150,7 +150,9 @@ describe('send', () => {
 
   it('gives up after a while without progress, and says what was accepted', async () => {
     let now = 0
-    const wait = async (ms: number) => void (now += ms)
+    const wait = async (ms: number) => {
+      now += ms
+    }
     await using server = await scriptedServer((request, before) =>
       before === 0 ? allAccepted(request) : { status: 503, body: {} },
     )
@@ -202,7 +204,9 @@ describe('send', () => {
     expect(missing).toMatchObject({ status: 1, err: expect.stringContaining('none.ndjson cannot be read') })
     const noType = await run(sendCommand, ['send', await file('c.csv', 'a\n1\n')])
     expect(noType).toMatchObject({ status: 2, err: expect.stringContaining('--type') })
-    const nobody = await run(sendCommand, ['send'], { input: attended(1) })
+    const closed = await scriptedServer(allAccepted)
+    await closed[Symbol.asyncDispose]()
+    const nobody = await run(sendCommand, ['send', '--url', closed.url], { input: attended(1) })
     expect(nobody).toMatchObject({
       status: 1,
       out: '',

@@ -1,0 +1,45 @@
+import { readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { until } from '../../processes.ts'
+import { finished, Program } from '../../program.ts'
+import { extent } from './extent.ts'
+import { expectExactlyOnce } from './oracle.ts'
+import { seeded } from './seeded.ts'
+
+const leads = extent({ full: 10_000, short: 2_000 })
+const kills = extent({ full: 8, short: 3 })
+/** A lead has about seven events. */
+const events = leads * 6.5
+const seed = 7
+
+it(`nothing accepted is lost and nothing is counted twice when everything is killed ${kills} times`, async () => {
+  const random = seeded(seed)
+  const moments = Array.from({ length: kills }, (_, n) => Math.floor(((n + random()) / kills) * events * 0.9))
+  await using program = await Program.start()
+  const ledger = join(program.dataDir, 'ledger')
+  const demo = finished(
+    program.command('demo', '--leads', `${leads}`, '--seed', `${seed}`, '--ledger', ledger, '--json'),
+  )
+
+  for (const moment of moments) {
+    await until(`${moment} events are accepted`, () => acceptedIn(ledger) >= moment)
+    await program.kill()
+    await program.start()
+  }
+
+  const { status, stdout, stderr } = await demo
+  expect(`${status} ${stderr.slice(-500)}`).toMatch(/^0 /)
+  const accepted = linesOf(ledger).map((line) => JSON.parse(line) as { id: string; source: string })
+  expect(JSON.parse(stdout)).toMatchObject({ accepted: accepted.length, rejected: 0 })
+  const records = await expectExactlyOnce(program.run)
+  const inLog = new Set(records.map(({ id, source }) => `${source} ${id}`))
+  expect(accepted.filter(({ id, source }) => !inLog.has(`${source} ${id}`))).toEqual([])
+}, 600_000)
+
+const linesOf = (ledger: string): string[] => readFileSync(ledger, 'utf8').trimEnd().split('\n')
+
+/** A line of the ledger is about this long: the exact moment does not matter, that it is the same does. */
+const lineBytes = 140
+const acceptedIn = (ledger: string): number =>
+  (statSync(ledger, { throwIfNoEntry: false })?.size ?? 0) / lineBytes

@@ -1,0 +1,102 @@
+import { type Schema, Type, types } from 'avsc'
+import { Kafka, logLevel } from 'kafkajs'
+import type { RunFile } from '../../../src/run-file.ts'
+
+/** A record of the log as another program sees it: kafkajs's own consumer, the registry over HTTP, plain avsc. */
+export interface LogRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+  readonly key: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly id: string
+  readonly source: string
+  readonly type: string
+  readonly time: string
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+type Addresses = Pick<RunFile, 'kafka' | 'registry'>
+
+/** From the beginning to where the topics end now, in the order of each partition. */
+export const readLog = async (addresses: Addresses, wanted?: readonly string[]): Promise<LogRecord[]> => {
+  const kafka = new Kafka({ brokers: addresses.kafka.split(','), logLevel: logLevel.INFO })
+  const admin = kafka.admin()
+  await admin.connect()
+  const topics = wanted ?? (await admin.listTopics()).filter((topic) => topic.startsWith('embudo.'))
+  let missing = 0
+  for (const topic of topics) {
+    for (const { low, high } of await admin.fetchTopicOffsets(topic)) missing += Number(high) - Number(low)
+  }
+  await admin.disconnect()
+  if (missing === 0) return []
+
+  const decode = decoder(addresses.registry)
+  const records: LogRecord[] = []
+  const consumer = kafka.consumer({ groupId: `reader-${process.pid}-${performance.now()}` })
+  await consumer.connect()
+  await consumer.subscribe({ topics: [...topics], fromBeginning: true })
+  const whole = Promise.withResolvers<void>()
+  await consumer.run({
+    eachBatchAutoResolve: true,
+    eachBatch: async ({ batch: { topic, partition, messages } }) => {
+      for (const { offset, key, value, headers = {} } of messages) {
+        const text = Object.fromEntries(Object.entries(headers).map(([name, header]) => [name, `${header}`]))
+        records.push({
+          topic,
+          partition,
+          offset: Number(offset),
+          key: String(key),
+          headers: text,
+          id: text.ce_id ?? '',
+          source: text.ce_source ?? '',
+          type: text.ce_type ?? '',
+          time: text.ce_time ?? '',
+          data: await decode(value ?? Buffer.alloc(0)),
+        })
+      }
+      missing -= messages.length
+      if (missing <= 0) whole.resolve()
+    },
+  })
+  const tooLong = setTimeout(() => whole.reject(new Error(`${missing} records did not come`)), 120_000)
+  try {
+    await whole.promise
+  } finally {
+    clearTimeout(tooLong)
+    await consumer.disconnect()
+  }
+  return records
+}
+
+/** Confluent's framing: a zero byte, the schema's id in four bytes, Avro. */
+const decoder = (registry: string) => {
+  const known = new Map<number, Promise<Type>>()
+  return async (value: Buffer): Promise<Record<string, unknown>> => {
+    if (value[0] !== 0) throw new Error(`the record begins with ${value[0]}`)
+    const id = value.readInt32BE(1)
+    let type = known.get(id)
+    if (type === undefined) {
+      type = schemaOf(registry, id)
+      known.set(id, type)
+    }
+    return (await type).fromBuffer(value.subarray(5)) as Record<string, unknown>
+  }
+}
+
+const schemaOf = async (registry: string, id: number): Promise<Type> => {
+  const response = await fetch(`${registry}/schemas/ids/${id}`)
+  const { schema } = (await response.json()) as { schema: string }
+  return Type.forSchema(JSON.parse(schema) as Schema, { logicalTypes: { decimal: DecimalUnits } })
+}
+
+/** Money as a whole number of its smallest units, 10^-scale: two's complement, the highest byte first. */
+class DecimalUnits extends types.LogicalType {
+  protected override _fromValue(bytes: Buffer): bigint {
+    return bytes.length === 0 ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString('hex')}`))
+  }
+
+  protected override _toValue(): never {
+    throw new Error('only read here')
+  }
+}

@@ -1,0 +1,88 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import * as generated from '../../../schemas/events.generated.ts'
+import { catalogOf } from '../../../src/define/catalog.ts'
+import { ingest } from '../../../src/ingest/ingest.ts'
+import { uuidV7 } from '../../../src/ingest/uuid-v7.ts'
+import { eventValidator, type ValidEvent } from '../../../src/ingest/validate.ts'
+import type { Appended, AppendRecord, LogFailure } from '../../../src/log/port.ts'
+import { passThrough } from '../../../src/privacy/pass-through.ts'
+
+export type Appending = 'appended' | 'appended and not acknowledged' | 'not appended'
+
+/**
+ * The real ingestion in front of a log that is a list in memory and outlives its servers. `appending` says how
+ * the n-th call of the log's append goes; `kill` ends every connection and the server, as `kill -9` would.
+ */
+export class UnreliableServer implements AsyncDisposable {
+  readonly log: ValidEvent[] = []
+  appends = 0
+  readonly #appending: (append: number) => Appending
+  readonly #waiting = new Map<string, ValidEvent>()
+  #server: Server | undefined
+  #port = 0
+
+  constructor(appending: (append: number) => Appending = () => 'appended') {
+    this.#appending = appending
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`
+  }
+
+  async start(): Promise<void> {
+    const answer = ingest({
+      log: { append: async (records) => this.#append(records) },
+      validate: eventValidator({
+        catalog: catalogOf(generated),
+        personal: passThrough,
+        nowMs: Date.now,
+        newId: uuidV7(),
+      }),
+      toRecord: (event) => this.#record(event),
+      wait: async () => undefined,
+      onError: (error) => {
+        throw error
+      },
+    })
+    const server = createServer((request, response) => answer(request, response))
+    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve))
+    this.#server = server
+    this.#port = (server.address() as AddressInfo).port
+  }
+
+  async kill(): Promise<void> {
+    const server = this.#server
+    this.#server = undefined
+    if (server === undefined) return
+    const closed = new Promise((resolve) => server.close(resolve))
+    server.closeAllConnections()
+    await closed
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill()
+  }
+
+  #record(event: ValidEvent): AppendRecord {
+    const key = `${event.source} ${event.id}`
+    this.#waiting.set(key, event)
+    return {
+      topic: event.event.topic.name,
+      partition: 0,
+      key: Buffer.from(key),
+      value: Buffer.from(key),
+      headers: [],
+    }
+  }
+
+  #append(records: readonly AppendRecord[]): (Appended | LogFailure)[] {
+    const how = this.#appending(this.appends++)
+    return records.map(({ topic, partition, key }) => {
+      const offset = this.log.length
+      if (how !== 'not appended') this.log.push(this.#waiting.get(String(key))!)
+      if (how === 'appended') return { topic, partition, offset }
+      return { failed: true, code: 'log_timeout', detail: 'no answer in time', retriable: true }
+    })
+  }
+}

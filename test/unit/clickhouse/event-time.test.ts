@@ -1,0 +1,42 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { isoMs } from '../../../src/projection/clickhouse/event-time.ts'
+import { Held } from '../../../src/projection/clickhouse/held.ts'
+
+describe('the time of an event', () => {
+  it('is read as Date.parse reads it', () => {
+    fc.assert(
+      fc.property(
+        fc.date({ min: new Date('0001-01-01'), max: new Date('9999-01-01'), noInvalidDate: true }),
+        (date) => {
+          expect(isoMs(date.toISOString())).toBe(date.getTime())
+        },
+      ),
+    )
+  })
+
+  it.each([
+    '',
+    '2026-11-20',
+    '2026-11-20T10:00:00Z',
+    '2026-11-20T10:00:00.000+',
+    '2026-13-20T10:00:00.000Z',
+    '2026-11-20T25:00:00.000Z',
+    '2026-11-20 10:00:00.000Z',
+    '2026-11-20T1x:00:00.000Z',
+  ])('is left to others where it is not in our form: %s', (text) => {
+    expect(isoMs(text)).toBeUndefined()
+  })
+})
+
+describe('what a look has found', () => {
+  it('is asked in the order of offsets', () => {
+    const held = new Held([
+      [3, 5],
+      [7, 7],
+      [10, 12],
+    ])
+    const found = Array.from({ length: 15 }, (_, offset) => offset).filter((offset) => held.has(offset))
+    expect(found).toEqual([3, 4, 5, 7, 10, 11, 12])
+  })
+})

@@ -1,0 +1,65 @@
+import { describe, expect, it } from 'vitest'
+import * as generated from '../../../schemas/events.generated.ts'
+import { catalogOf } from '../../../src/define/catalog.ts'
+import { dataColumns, metadataColumns, subjectField } from '../../../src/projection/clickhouse/columns.ts'
+import { missingTables } from '../../../src/projection/clickhouse/tables.ts'
+
+const catalog = catalogOf(generated)
+const event = (type: string) => catalog.events.get(type)!
+const whole = new Map([
+  ['embudo_fence', new Set<string>()],
+  ['events_g1', new Set<string>()],
+  ...[...catalog.events.values()].map(
+    (it) =>
+      [`${it.type}_g1`, new Set([...metadataColumns, ...dataColumns(it)].map(({ name }) => name))] as const,
+  ),
+])
+
+describe('the tables of events', () => {
+  it('have no column for a personal field', () => {
+    expect(dataColumns(event('lead_registered'))).toEqual([
+      { name: 'leadId', type: 'String' },
+      { name: 'company', type: 'Nullable(String)' },
+      { name: 'source', type: 'Nullable(String)' },
+    ])
+    expect(missingTables(catalog, 1, new Map()).join('\n')).not.toMatch(/email|firstName|lastName/)
+  })
+
+  it('keep money exact, and other kinds as they are', () => {
+    const types = (type: string) =>
+      Object.fromEntries(dataColumns(event(type)).map((column) => [column.name, column.type]))
+    expect(types('conversion_completed')).toMatchObject({ value: 'Decimal(18, 4)', currency: 'String' })
+    expect(types('spend_recorded')).toMatchObject({ day: 'Date32' })
+    expect(types('content_rejected')).toMatchObject({
+      scores: 'Map(String, Float64)',
+      reasons: 'Array(String)',
+    })
+    expect(types('webinar_attended')).toMatchObject({
+      attendanceDuration: 'Int64',
+      engagementScore: 'Nullable(Float64)',
+    })
+  })
+
+  it('know whose an event is', () => {
+    expect(subjectField(event('payment_failed')).name).toBe('leadId')
+    expect(subjectField(event('webinar_attended')).name).toBe('leadId')
+    expect(subjectField(event('content_published')).name).toBe('contentId')
+  })
+
+  it('are made once', () => {
+    expect(missingTables(catalog, 1, new Map())).toHaveLength(catalog.events.size + 2)
+    expect(missingTables(catalog, 1, whole)).toEqual([])
+    expect(missingTables(catalog, 2, whole)).toHaveLength(catalog.events.size + 1)
+  })
+
+  it('get a column for each field that a schema has got since', () => {
+    const before = new Map(whole)
+    before.set(
+      'webinar_attended_g1',
+      new Set([...metadataColumns.map(({ name }) => name), 'leadId', 'webinarId', 'attendanceDuration']),
+    )
+    expect(missingTables(catalog, 1, before)).toEqual([
+      'ALTER TABLE `webinar_attended_g1` ADD COLUMN IF NOT EXISTS `engagementScore` Nullable(Float64)',
+    ])
+  })
+})

@@ -1,0 +1,100 @@
+import { describe, expect, it } from 'vitest'
+import { intake } from '../../../src/consumer/intake.ts'
+import type { LogBatch, LogRecord } from '../../../src/log/port.ts'
+
+const batch = (from: number, records: number): LogBatch => ({
+  topic: 't',
+  partition: 0,
+  highWatermark: 1_000,
+  records: Array.from({ length: records }, (_, index) => ({ offset: from + index }) as LogRecord),
+})
+
+const sizes = (taken: readonly LogBatch[]): number[] => taken.map(({ records }) => records.length)
+
+/** Batches that the test gives out one by one; `asked` tells how many were fetched. */
+const source = () => {
+  const given: LogBatch[] = []
+  let wake = () => {}
+  let ended: unknown
+  const state = { asked: 0, give, end }
+  function give(...batches: LogBatch[]) {
+    given.push(...batches)
+    wake()
+  }
+  function end(error: unknown = 'end') {
+    ended = error
+    wake()
+  }
+  async function* read(): AsyncGenerator<LogBatch> {
+    for (;;) {
+      while (given.length === 0 && ended === undefined) await new Promise<void>((resolve) => (wake = resolve))
+      const next = given.shift()
+      if (next === undefined) {
+        if (ended instanceof Error) throw ended
+        return
+      }
+      state.asked++
+      yield next
+    }
+  }
+  return { ...state, state, batches: read() }
+}
+
+const settled = () => new Promise((resolve) => setImmediate(resolve))
+const never = new AbortController().signal
+
+describe('intake', () => {
+  it('takes as one batch what came in during the work', async () => {
+    const { give, batches } = source()
+    const taking = intake(batches, 100, never)
+    give(batch(0, 1))
+    expect(sizes((await taking.next()).value!)).toEqual([1])
+    give(batch(1, 10), batch(11, 20), batch(31, 5))
+    await settled()
+    expect(sizes((await taking.next()).value!)).toEqual([10, 20, 5])
+  })
+
+  it('takes no more at once than it may, but one batch whatever its size', async () => {
+    const { give, batches } = source()
+    give(batch(0, 30), batch(30, 30), batch(60, 200), batch(260, 1))
+    const taking = intake(batches, 50, never)
+    const taken: number[][] = []
+    for (let n = 0; n < 4; n++) taken.push(sizes((await taking.next()).value!))
+    expect(taken).toEqual([[30], [30], [200], [1]])
+  })
+
+  it('stops fetching while enough waits', async () => {
+    const { give, state, batches } = source()
+    give(...Array.from({ length: 20 }, (_, n) => batch(n * 10, 10)))
+    const taking = intake(batches, 30, never)
+    await taking.next()
+    for (let n = 0; n < 10; n++) await settled()
+    expect(state.asked).toBeLessThanOrEqual(5)
+    await taking.return()
+  })
+
+  it('gives out what was fetched before it passes a failure on', async () => {
+    const { give, end, batches } = source()
+    give(batch(0, 2))
+    end(new Error('lost'))
+    const taking = intake(batches, 10, never)
+    expect(sizes((await taking.next()).value!)).toEqual([2])
+    await expect(taking.next()).rejects.toThrow('lost')
+  })
+
+  it('ends when it is told to, though nothing comes', async () => {
+    const { batches } = source()
+    const stop = new AbortController()
+    const next = intake(batches, 10, stop.signal).next()
+    await settled()
+    stop.abort()
+    expect(await next).toMatchObject({ done: true })
+  })
+
+  it('ends with the batches', async () => {
+    const { give, end, batches } = source()
+    give(batch(0, 1))
+    end()
+    expect((await Array.fromAsync(intake(batches, 10, never))).map(sizes)).toEqual([[1]])
+  })
+})
