@@ -9,8 +9,11 @@ bin := $(CURDIR)/node_modules/.bin
 export PATH := $(bin):$(PATH)
 ARGS ?=
 
+# Only on a terminal; a sub-make is told by the one that calls it.
+export colour ?= $(MAKE_TERMOUT)
+
 stamp := node_modules/.installed
-step = @printf '\033[2m%s\033[0m\n' '$(1)';
+step = @printf '$(if $(colour),\033[2m%s\033[0m,%s)\n' '$(1)';
 
 .DEFAULT_GOAL := help
 .PHONY: up test check bench install clean help format format-check types rules unused
@@ -48,13 +51,13 @@ $(stamp): package-lock.json package.json
 	@touch $@
 
 format-check:
-	$(call step,formatting and lint) $(bin)/biome ci --error-on-warnings
+	$(call step,formatting and lint) $(bin)/biome ci --error-on-warnings --colors=$(if $(colour),force,off)
 
 types:
-	$(call step,types) $(bin)/tsc --noEmit --pretty
+	$(call step,types) $(bin)/tsc --noEmit --pretty $(if $(colour),true,false)
 
 rules:
-	$(call step,who may import whom$(comma) names$(comma) generated files) $(bin)/vitest run --project source test/architecture --reporter=agent
+	$(call step,who may import whom$(comma) names$(comma) generated files) $(bin)/vitest run --project source test/architecture/imports.test.ts test/architecture/tree.test.ts --reporter=agent
 
 unused:
 	$(call step,unused files$(comma) exports and packages) $(bin)/knip --no-progress

@@ -12,7 +12,7 @@ import { joinMembership } from './consumer/membership.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
 import { EmbudoError } from './define/error.ts'
 import type { SagaDefinition } from './define/saga.ts'
-import { healthOf } from './health.ts'
+import { healthOf } from './http/health.ts'
 import { createApp } from './http/app.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
 import type { Route } from './http/route.ts'
@@ -33,14 +33,14 @@ import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { startProjections } from './projection/manager.ts'
-import { listProjections, livePositions, rebuildProjection } from './projection/queries.ts'
+import { lagOf, listProjections, livePositions, rebuildProjection } from './projection/queries.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
 import { readModelRoutes } from './query/read-model-routes.ts'
 import { clickhouseHistory } from './query/subject-history.ts'
 import { loadSagas } from './saga/load.ts'
-import { listSagas, showSaga } from './saga/queries.ts'
+import { countOpenSagas, listSagas, showSaga } from './saga/queries.ts'
 import { startSagas } from './saga/start.ts'
 import type { Role, Served } from './supervisor/serve.ts'
 import { createLogger } from './telemetry/logger.ts'
@@ -48,7 +48,8 @@ import { measuredLog } from './telemetry/measured-log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { batchObserver, effectObserver } from './telemetry/observers.ts'
 import { requestSpans } from './telemetry/request-spans.ts'
-import { startTracing, type Tracing } from './telemetry/tracing.ts'
+import type { Tracing } from './telemetry/span.ts'
+import { startTracing } from './telemetry/tracing.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -133,7 +134,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
   const toRecord = recordEncoder(codec, config.EMBUDO_TOPIC_PREFIX)
   const onError = (error: unknown, requestId?: string) => logger.error({ err: error, requestId }, 'unforeseen error')
 
-  const routes: Route[] = [...healthRoutes(healthOperations(parts, isReady))]
+  const routes: Route[] = []
   let hotPath: Ingest | undefined
   if (roles.has('ingest')) {
     const spans = requestSpans(tracing)
@@ -154,6 +155,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
     routes.push(...leadWriteRoutes({ catalog, log, validate, toRecord, newId }))
   }
   if (roles.has('query')) routes.push(...readingRoutes(parts))
+  routes.push(...healthRoutes(healthOperations(parts, isReady)))
 
   const app = createApp({ routes, info: { title: 'embudo', version: packageVersion(), description: apiDescription }, onError })
   const { server, drain } = createHttpServer({ ...(hotPath === undefined ? {} : { ingest: hotPath }), app })
@@ -206,10 +208,11 @@ const readingRoutes = (parts: Parts): Route[] => {
 const startWork = async (parts: Parts, roles: ReadonlySet<Role>, stack: AsyncDisposableStack): Promise<void> => {
   const { config, logger, catalog, codec, log, pool, projectionPool, clickhouse, projections, sagas, metrics, tracing } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
-  const membership = stack.use(await joinMembership({ pool, worker: randomUUID(), logger }))
+  const membership = stack.use(await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }))
   const shared = { log, codec, catalog, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
+    metrics.collectLag(() => lagOf({ pool, log, catalog, prefix, projections, now: () => new Date() }))
     const models = projections.filter(isInPostgres)
     const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
@@ -219,6 +222,7 @@ const startWork = async (parts: Parts, roles: ReadonlySet<Role>, stack: AsyncDis
     }
   }
   if (roles.has('saga')) {
+    metrics.collectSagas(() => countOpenSagas(pool))
     const limits = { within: config.EMBUDO_SAGA_WITHIN, maxInFlight: config.EMBUDO_SAGA_CONCURRENCY }
     stack.use(await startSagas({ ...shared, ...limits, sagas, pool, observe: effectObserver(metrics, tracing) }))
   }
@@ -252,6 +256,8 @@ const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 
   })
   // An idle connection that breaks is replaced by the next query; without a listener it would end the process.
   pool.on('error', (error) => logger.warn({ error: error.message }, 'a connection to Postgres broke'))
+  // One that breaks while it is being handed over is reported on itself; its query fails, which is enough.
+  pool.on('connect', (client) => client.on('error', () => {}))
   return pool
 }
 

@@ -55,6 +55,7 @@ const settings = {
   EMBUDO_REGISTRY_PORT: [port.optional(), 'port of the embedded registry; a free one where not set'],
   EMBUDO_POSTGRES_PORT: [port.optional(), 'port of the embedded Postgres; a free one where not set'],
   EMBUDO_CLICKHOUSE_PORT: [port.optional(), 'port of the embedded ClickHouse; a free one where not set'],
+  EMBUDO_WORKER_ID: [z.string().min(1).max(200).optional(), 'name of this process among those that share the partitions, no two alike; random where not set. One that comes back under its name goes on at once'],
   EMBUDO_REPLICATION: [integer(1, 9).default(1), 'replicas of a topic that is made; 3 in production, with min.insync.replicas 2'],
   EMBUDO_LOG_LEVEL: [z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least important log line that is written'],
   EMBUDO_MAX_BODY_BYTES: [integer(1_024, 1_073_741_824).default(10_485_760), 'largest JSON body; NDJSON is streamed and has no limit'],

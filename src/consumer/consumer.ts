@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { EmbudoError, isRetriable, messageOf } from '../define/error.ts'
-import type { Log, LogBatch, LogReader } from '../log/port.ts'
+import type { Log, LogBatch, LogReader, PartitionBounds } from '../log/port.ts'
 import { verifyMark } from './mark.ts'
 import type { Membership } from './membership.ts'
 import { type PartitionOf, type Position, raiseEpoch } from './positions.ts'
@@ -111,7 +111,9 @@ const superviseTask = (
     become('running')
     const ending = new AbortController()
     const ends = AbortSignal.any([signal, ending.signal])
-    const batches = parts.reader.read(of.topic, of.partition, position.nextOffset, ends)[Symbol.asyncIterator]()
+    const batches = parts.reader
+      .read(of.topic, of.partition, position.nextOffset, ends)
+      [Symbol.asyncIterator]()
     try {
       await run(position, { [Symbol.asyncIterator]: () => batches }, ends)
     } finally {
@@ -150,16 +152,27 @@ const takeOver = async (
   of: PartitionOf,
   signal: AbortSignal,
 ): Promise<Position> => {
-  const bounds = (await log.bounds(of.topic)).find((candidate) => candidate.partition === of.partition)
-  if (bounds === undefined) {
-    throw new EmbudoError('partition_missing', `${of.topic} has no partition ${of.partition}`, { facts: { ...of } })
-  }
-  const position = await raiseEpoch(pool, of, bounds.start)
-  await verifyMark(position, bounds, reader, signal)
+  const { start } = await boundsOf(log, of)
+  const position = await raiseEpoch(pool, of, start)
+  // Asked again: until the epoch was raised, another could move the position past the end that was seen before.
+  await verifyMark(position, await boundsOf(log, of), reader, signal)
   return position
 }
 
-const partitionsOf = async (log: Log, { reader, generation, topics }: ConsumerOptions): Promise<PartitionOf[]> => {
+const boundsOf = async (log: Log, of: PartitionOf): Promise<PartitionBounds> => {
+  const bounds = (await log.bounds(of.topic)).find((candidate) => candidate.partition === of.partition)
+  if (bounds === undefined) {
+    throw new EmbudoError('partition_missing', `${of.topic} has no partition ${of.partition}`, {
+      facts: { ...of },
+    })
+  }
+  return bounds
+}
+
+const partitionsOf = async (
+  log: Log,
+  { reader, generation, topics }: ConsumerOptions,
+): Promise<PartitionOf[]> => {
   const bounds = await Promise.all(topics.map((topic) => log.bounds(topic)))
   return topics.flatMap((topic, index) =>
     bounds[index]!.map(({ partition }): PartitionOf => ({ reader, generation, topic, partition })),
@@ -171,7 +184,10 @@ const isPassing = (error: unknown): boolean => {
   if (error instanceof EmbudoError) return isRetriable(error)
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code === 'string') {
-    return /^(08|40|53|55P03|57|58)/.test(code) || /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code)
+    return (
+      /^(08|40|53|55P03|57|58)/.test(code) ||
+      /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code)
+    )
   }
   return /connection|terminat|timeout|socket/i.test(messageOf(error))
 }

@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
-import { access, mkdir, readFile, rename, rm } from 'node:fs/promises'
+import { access, copyFile, mkdir, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { EmbudoError } from '../define/error.ts'
+import { EmbudoError, messageOf } from '../define/error.ts'
 import { type Environment, requireMaven } from './java.ts'
 
 const artifacts = {
@@ -34,13 +34,17 @@ export async function fetchArtifacts(
 
   await requireMaven(options.environment)
   options.progress(artifacts[part].download)
-  const unfinished = join(options.cacheDir, `.${part}-${randomUUID()}`)
-  await mkdir(options.cacheDir, { recursive: true })
+  const work = join(options.cacheDir, `.${part}-${randomUUID()}`)
+  const unfinished = join(work, 'files')
+  // Maven notes beside the pom what it has unpacked, and would not unpack it a second time.
+  const pomCopy = join(work, 'pom.xml')
+  await mkdir(work, { recursive: true })
+  await copyFile(pom, pomCopy)
   const args = [
     '-q',
     '-B',
     '-f',
-    pom,
+    pomCopy,
     `dependency:${artifacts[part].goal}`,
     `-DoutputDirectory=${unfinished}`,
   ]
@@ -52,15 +56,19 @@ export async function fetchArtifacts(
     return folder
   } catch (error) {
     options.signal?.throwIfAborted()
-    const told = error instanceof Error && 'stdout' in error ? String(error.stdout).trim().slice(-1500) : ''
     throw new EmbudoError(
       'download_failed',
-      `Maven could not fetch ${part}. Check the connection and Maven's settings (~/.m2/settings.xml), then start again. ${told}`,
+      `Maven could not fetch ${part}. Check the connection and Maven's settings (~/.m2/settings.xml), then start again. ${whatWasSaid(error)}`,
       { facts: { part, pom }, retriable: true, cause: error },
     )
   } finally {
-    await rm(unfinished, { recursive: true, force: true })
+    await rm(work, { recursive: true, force: true })
   }
+}
+
+function whatWasSaid(error: unknown): string {
+  const output = error instanceof Error && 'stdout' in error ? String(error.stdout).trim() : ''
+  return (output || messageOf(error)).slice(-1500)
 }
 
 const exists = (path: string) =>

@@ -55,6 +55,12 @@ export const listProjections = async (parts: ProjectionQueryParts): Promise<Proj
   return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
 }
 
+/** For metrics: how far each live projection is behind, by partition. */
+export const lagOf = async (parts: ProjectionQueryParts) =>
+  (await listProjections(parts)).flatMap(({ name, positions }) =>
+    positions.map(({ topic, partition, lag }) => ({ projection: name, topic, partition, records: lag })),
+  )
+
 /** Begins a generation beside the live one; throws `unknown_projection`, `not_rebuildable`, `rebuild_running`. */
 export const rebuildProjection = async (parts: ProjectionQueryParts, name: string): Promise<{ generation: number }> => {
   const projection = parts.projections.find((candidate) => candidate.name === name)

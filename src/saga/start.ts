@@ -49,7 +49,13 @@ export interface Sagas extends AsyncDisposable {
 /** Starts everything that sagas need: their effects, the runner, the outbox, and last what feeds them. */
 export const startSagas = async (parts: SagaParts): Promise<Sagas> => {
   const { pool, logger, prefix, catalog } = parts
-  const definitions = parts.sagas.map((definition) => withLimits(checked(definition), parts.within ?? {}))
+  const within = parts.within ?? {}
+  const stranger = Object.keys(within).find(
+    (key) => !parts.sagas.some(({ name }) => key.startsWith(`${name}.`)),
+  )
+  if (stranger !== undefined)
+    throw new EmbudoError('saga_within', `there is no saga for the time limit ${stranger}`)
+  const definitions = parts.sagas.map((definition) => withLimits(checked(definition), within))
   const appender = appenderOf(parts)
   await using stack = new AsyncDisposableStack()
 

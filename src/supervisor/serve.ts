@@ -9,6 +9,8 @@ export interface Served extends AsyncDisposable {
   readonly address: string
 }
 
+export type StartApp = (config: Config, roles: ReadonlySet<Role>) => Promise<Served>
+
 /**
  * Runs some roles against parts that have addresses, until `signal` aborts. Under `up` there is a channel to
  * the supervisor: it is told the address, and its end means that the supervisor is gone.
@@ -16,15 +18,13 @@ export interface Served extends AsyncDisposable {
 export const serve = async (
   config: Config,
   wanted: readonly Role[],
-  startApp: (config: Config, roles: ReadonlySet<Role>) => Promise<Served>,
+  startApp: StartApp,
   signal: AbortSignal,
-  ready: (address: string) => void,
 ): Promise<void> => {
   requireAddresses(config)
   process.once('disconnect', () => process.exit(1))
   await using app = await startApp(config, new Set(wanted))
   process.send?.({ ready: app.address })
-  ready(app.address)
   if (!signal.aborted) await new Promise((stop) => signal.addEventListener('abort', stop, { once: true }))
 }
 

@@ -1,3 +1,4 @@
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { EmbudoError } from '../define/error.ts'
@@ -60,6 +61,8 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     SCHEMA_REGISTRY_URL: addresses.registryUrl,
     DATABASE_URL: addresses.databaseUrl,
     CLICKHOUSE_URL: addresses.clickhouseUrl,
+    // The data folder is held by one `up` at a time, so its worker may come back under its name.
+    EMBUDO_WORKER_ID: environment.EMBUDO_WORKER_ID ?? `${hostname()}:${config.dataDir}`,
   }
 
   const pids: Record<string, readonly number[]> = { up: [process.pid], ...embedded.pids }

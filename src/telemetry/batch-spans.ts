@@ -1,5 +1,5 @@
 import type { LogBatch } from '../log/port.ts'
-import { noTracing, type Span, type Tracing } from './tracing.ts'
+import { noTracing, type Span, type Tracing } from './span.ts'
 
 /** What a batch's span names besides its first record's: enough to find a trace, and a span stays small. */
 const maxLinks = 32

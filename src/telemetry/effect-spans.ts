@@ -1,4 +1,4 @@
-import type { Span, Tracing } from './tracing.ts'
+import type { Span, Tracing } from './span.ts'
 
 export interface Effect {
   readonly saga: string

@@ -2,7 +2,7 @@ import type { LogBatch } from '../log/port.ts'
 import { startBatchSpan } from './batch-spans.ts'
 import { type Effect, startEffectSpan } from './effect-spans.ts'
 import type { Metrics, StepOutcome } from './metrics.ts'
-import type { Tracing } from './tracing.ts'
+import type { Tracing } from './span.ts'
 
 /** Called as a reader takes batches; what it returns, once their effect is committed or has failed. */
 export type ObserveBatches = (reader: string, batches: readonly LogBatch[]) => (error?: unknown) => void

@@ -12,7 +12,7 @@ import {
 } from '@opentelemetry/api'
 import { NodeSDK, type NodeSDKConfiguration } from '@opentelemetry/sdk-node'
 import { messageOf } from '../define/error.ts'
-import type { Span, SpanOptions, Tracing, TracingConfig } from './tracing.ts'
+import type { Span, SpanOptions, Tracing, TracingConfig } from './span.ts'
 
 /** Tracing by OpenTelemetry's SDK, without instrumentation of libraries: spans are those that the program starts. */
 export const openTelemetry = async (config: TracingConfig): Promise<Tracing> => {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { Span, Tracing } from './tracing.ts'
+import type { Span, Tracing } from './span.ts'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 

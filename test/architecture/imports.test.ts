@@ -18,7 +18,9 @@ describe('who may know whom', () => {
 
   it('reads the environment in one place', () => {
     // The parents of processes hand their environment on.
-    const readers = files.filter((file) => /\bprocess\.env\b/.test(textOf(file)))
+    const readers = files.filter((file) =>
+      /\bprocess\.env\b|\benv\b.* from 'node:process'/.test(textOf(file)),
+    )
     expect(readers.filter((file) => file !== 'src/config.ts' && !file.startsWith('src/embedded/'))).toEqual(
       [],
     )

@@ -47,7 +47,7 @@ export const spanOf = (
   given: { readonly from?: number | undefined; readonly to?: number | undefined },
   nowMs: number,
 ): Span => {
-  const toMs = given.to ?? Math.max(nowMs, (given.from ?? nowMs) + 1)
+  const toMs = given.to ?? nowMs
   const fromMs = given.from ?? toMs - thirtyDaysMs
   if (fromMs >= toMs) throw badParameter('from', 'expected an instant before `to`')
   return { fromMs, toMs }

@@ -40,6 +40,6 @@ it(`nothing accepted is lost and nothing is counted twice when everything is kil
 const linesOf = (ledger: string): string[] => readFileSync(ledger, 'utf8').trimEnd().split('\n')
 
 /** A line of the ledger is about this long: the exact moment does not matter, that it is the same does. */
-const lineBytes = 140
+const lineBytes = 120
 const acceptedIn = (ledger: string): number =>
   (statSync(ledger, { throwIfNoEntry: false })?.size ?? 0) / lineBytes

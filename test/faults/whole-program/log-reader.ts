@@ -1,4 +1,4 @@
-import { type Schema, Type, types } from 'avsc'
+import avsc from 'avsc'
 import { Kafka, logLevel } from 'kafkajs'
 import type { RunFile } from '../../../src/run-file.ts'
 
@@ -16,11 +16,13 @@ export interface LogRecord {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+const patienceMs = 120_000
+
 type Addresses = Pick<RunFile, 'kafka' | 'registry'>
 
 /** From the beginning to where the topics end now, in the order of each partition. */
 export const readLog = async (addresses: Addresses, wanted?: readonly string[]): Promise<LogRecord[]> => {
-  const kafka = new Kafka({ brokers: addresses.kafka.split(','), logLevel: logLevel.INFO })
+  const kafka = new Kafka({ brokers: addresses.kafka.split(','), logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()
   const topics = wanted ?? (await admin.listTopics()).filter((topic) => topic.startsWith('embudo.'))
@@ -38,28 +40,33 @@ export const readLog = async (addresses: Addresses, wanted?: readonly string[]):
   await consumer.subscribe({ topics: [...topics], fromBeginning: true })
   const whole = Promise.withResolvers<void>()
   await consumer.run({
-    eachBatchAutoResolve: true,
     eachBatch: async ({ batch: { topic, partition, messages } }) => {
-      for (const { offset, key, value, headers = {} } of messages) {
-        const text = Object.fromEntries(Object.entries(headers).map(([name, header]) => [name, `${header}`]))
-        records.push({
-          topic,
-          partition,
-          offset: Number(offset),
-          key: String(key),
-          headers: text,
-          id: text.ce_id ?? '',
-          source: text.ce_source ?? '',
-          type: text.ce_type ?? '',
-          time: text.ce_time ?? '',
-          data: await decode(value ?? Buffer.alloc(0)),
-        })
+      try {
+        for (const { offset, key, value, headers = {} } of messages) {
+          const text = Object.fromEntries(
+            Object.entries(headers).map(([name, header]) => [name, `${header}`]),
+          )
+          records.push({
+            topic,
+            partition,
+            offset: Number(offset),
+            key: String(key),
+            headers: text,
+            id: text.ce_id ?? '',
+            source: text.ce_source ?? '',
+            type: text.ce_type ?? '',
+            time: text.ce_time ?? '',
+            data: await decode(value ?? Buffer.alloc(0)),
+          })
+        }
+      } catch (error) {
+        return whole.reject(error)
       }
       missing -= messages.length
       if (missing <= 0) whole.resolve()
     },
   })
-  const tooLong = setTimeout(() => whole.reject(new Error(`${missing} records did not come`)), 120_000)
+  const tooLong = setTimeout(() => whole.reject(new Error(`${missing} records did not come`)), patienceMs)
   try {
     await whole.promise
   } finally {
@@ -71,7 +78,7 @@ export const readLog = async (addresses: Addresses, wanted?: readonly string[]):
 
 /** Confluent's framing: a zero byte, the schema's id in four bytes, Avro. */
 const decoder = (registry: string) => {
-  const known = new Map<number, Promise<Type>>()
+  const known = new Map<number, Promise<avsc.Type>>()
   return async (value: Buffer): Promise<Record<string, unknown>> => {
     if (value[0] !== 0) throw new Error(`the record begins with ${value[0]}`)
     const id = value.readInt32BE(1)
@@ -80,23 +87,19 @@ const decoder = (registry: string) => {
       type = schemaOf(registry, id)
       known.set(id, type)
     }
-    return (await type).fromBuffer(value.subarray(5)) as Record<string, unknown>
+    const data = (await type).fromBuffer(value.subarray(5)) as Record<string, unknown>
+    // Of all fields, only decimals are bytes.
+    for (const [name, field] of Object.entries(data)) if (Buffer.isBuffer(field)) data[name] = unitsOf(field)
+    return data
   }
 }
 
-const schemaOf = async (registry: string, id: number): Promise<Type> => {
+const schemaOf = async (registry: string, id: number): Promise<avsc.Type> => {
   const response = await fetch(`${registry}/schemas/ids/${id}`)
   const { schema } = (await response.json()) as { schema: string }
-  return Type.forSchema(JSON.parse(schema) as Schema, { logicalTypes: { decimal: DecimalUnits } })
+  return avsc.Type.forSchema(JSON.parse(schema) as avsc.Schema)
 }
 
 /** Money as a whole number of its smallest units, 10^-scale: two's complement, the highest byte first. */
-class DecimalUnits extends types.LogicalType {
-  protected override _fromValue(bytes: Buffer): bigint {
-    return bytes.length === 0 ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString('hex')}`))
-  }
-
-  protected override _toValue(): never {
-    throw new Error('only read here')
-  }
-}
+const unitsOf = (bytes: Buffer): bigint =>
+  bytes.length === 0 ? 0n : BigInt.asIntN(bytes.length * 8, BigInt(`0x${bytes.toString('hex')}`))

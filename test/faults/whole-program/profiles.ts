@@ -28,7 +28,10 @@ export const foldProfiles = (records: Iterable<LogRecord>): Map<string, Profile>
   for (const record of records) {
     if (record.topic !== 'embudo.leads') continue
     let profile = profiles.get(record.key)
-    if (profile === undefined) profiles.set(record.key, (profile = emptyProfile(record.key)))
+    if (profile === undefined) {
+      profile = emptyProfile(record.key)
+      profiles.set(record.key, profile)
+    }
     apply(profile, record)
   }
   return profiles
@@ -42,25 +45,27 @@ const apply = (profile: Profile, { type, time, data }: LogRecord): void => {
   switch (type) {
     case 'lead_registered':
       profile.registeredAt ??= at
-      return setContact(profile, data)
+      setContact(profile, data)
+      break
     case 'lead_updated':
-      return setContact(profile, data)
+      setContact(profile, data)
+      break
     case 'webinar_attended':
       profile.webinars += 1
       profile.attendanceSeconds += Number(data.attendanceDuration)
-      if (data.engagementScore === null) return
+      if (data.engagementScore === null) break
       profile.engagementSum += Number(data.engagementScore)
       profile.engagementCount += 1
-      return
+      break
     case 'content_consumed':
       profile.contents += 1
       profile.consumptionSeconds += Number(data.consumptionTime)
-      return
+      break
     case 'conversion_completed': {
       const currency = String(data.currency)
       profile.conversions += 1
       profile.revenue[currency] = (profile.revenue[currency] ?? 0) + Number(data.value)
-      return
+      break
     }
     default:
       throw new Error(`${type} on the topic of leads`)

@@ -76,12 +76,13 @@ export class Story {
   readonly world: World
   readonly log: MemoryLog = memoryLog()
   readonly prefix = `s${randomUUID().slice(0, 8)}.`
-  readonly topic = `${this.prefix}leads`
+  readonly topic: string
   readonly partitions = 3
   #appended = 0
 
-  constructor(world: World) {
+  constructor(world: World, topic = 'leads') {
     this.world = world
+    this.topic = `${this.prefix}${topic}`
   }
 
   /** That many events of three types, over all partitions. */
@@ -201,7 +202,10 @@ export class Story {
   /** Positions at the end of the log, and every record in the tables, once. */
   async untilWhole(): Promise<void> {
     const ends = (await this.log.bounds(this.topic)).map(({ end }) => end)
-    await vi.waitFor(async () => expect(await this.positions()).toEqual(ends), { timeout: 30_000, interval: 20 })
+    await vi.waitFor(async () => expect(await this.positions()).toEqual(ends), {
+      timeout: 30_000,
+      interval: 20,
+    })
     expect(await this.counts()).toEqual({ rows: this.#appended, places: this.#appended })
   }
 

@@ -148,6 +148,47 @@ describe('rows and position in one transaction', () => {
     await at.expectRowsOf(happened)
   })
 
+  it('takes over from one who has just moved on', async () => {
+    const at = await makeCase()
+    const happened = await append(at.log, at.topic, history(97, 30))
+    await using _one = await startProjector({ ...at, membership: soleOwner('one') })
+    await at.isApplied()
+    // What the one that comes has seen of the log is old by the time it raises the epoch.
+    let times = 0
+    const late = lossyPool(at.pool, async (sql) => {
+      if (sql !== 'connect' || ++times > 8) return
+      happened.push(...(await append(at.log, at.topic, history(97 + times, 12))))
+      await at.isApplied()
+    })
+    await using two = await startProjector({ ...at, pool: late, membership: soleOwner('two') })
+    await eventually(
+      async () => statesOf(two.consumers()),
+      (states) => states.includes('running'),
+    )
+    await at.isApplied()
+    await at.expectRowsOf(happened)
+    expect(statesOf(two.consumers())).not.toContain('failed')
+  })
+
+  it('gives each owner of a partition an epoch of its own', async () => {
+    const at = await makeCase()
+    await append(at.log, at.topic, history(103, 10))
+    const epochs: number[] = []
+    for (let start = 0; start < 3; start++) {
+      await using projector = await startProjector(at)
+      await eventually(
+        async () => statesOf(projector.consumers()),
+        (states) => states.length === 6 && states.every((state) => state === 'running'),
+      )
+      const { rows } = await at.pool.query(
+        'select min(epoch)::integer as epoch from embudo.positions where topic = $1',
+        [at.topic],
+      )
+      epochs.push(rows[0].epoch)
+    }
+    expect(epochs).toEqual([1, 2, 3])
+  })
+
   it('hands partitions over to whoever joins and takes them back from whoever leaves', async () => {
     const at = await makeCase()
     const happened: Happened[] = []

@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { beginGeneration, listGenerations } from '../../../src/projection/generations.ts'
+import { switchGeneration } from '../../../src/projection/postgres/switch.ts'
+import { tableOf } from '../../../src/projection/postgres/table.ts'
 import {
   expectedLedger,
   expectedSales,
@@ -99,6 +101,32 @@ describe('a rebuild beside the live model', () => {
     expect((await generationsOf('ledger_same')).map(({ state }) => state)).toEqual(['retired', 'live'])
     const { rows } = await pool.query(`select pg_get_viewdef('public.ledger_same'::regclass) as view`)
     expect(rows[0].view).toContain('ledger_same_2')
+  })
+
+  it('holds the live rows still while it decides, so that a switch never goes back in time', async () => {
+    const { pool } = database
+    const { log, prefix, topic } = await makeLog()
+    const projection = ledger('ledger_still')
+    {
+      await using _ = await startProjector({ log, prefix, pool, projections: [projection] })
+      await append(log, topic, history(101, 30))
+      await applied({ log, pool, topic }, 'ledger_still')
+    }
+    await beginGeneration(pool, 'ledger_still', 1, 30)
+    const change = { projection, from: 1, to: 2, table: tableOf(projection, 2) }
+    const switching = switchGeneration(pool, change)
+    const move = `update embudo.positions set next_offset = next_offset where reader = 'ledger_still' and generation = 1`
+    await eventually(
+      () =>
+        pool.query(`begin; set local lock_timeout = '20ms'; ${move}; commit`).then(
+          () => '',
+          (error) => error.code,
+        ),
+      (code) => code === '55P03',
+    )
+    expect(await switching).toBe(false)
+    expect((await generationsOf('ledger_still')).map(({ state }) => state)).toEqual(['live', 'building'])
+    await pool.query(move)
   })
 
   it('refuses a second one while the first is under way', async () => {

@@ -147,16 +147,18 @@ export const eventually = async <T>(
   }
 }
 
+type Lost = 'request' | 'answer' | undefined
+
 /**
  * A pool whose calls fail as when a connection is lost: before Postgres has heard of them, or after it has done
  * them and only the answer is lost.
  */
-export const lossyPool = (pool: Pool, lose: (sql: string) => 'request' | 'answer' | undefined): Pool =>
+export const lossyPool = (pool: Pool, lose: (sql: string) => Lost | Promise<Lost>): Pool =>
   new Proxy(pool, {
     get(target, name) {
       if (name === 'query') {
         return async (...input: Parameters<Pool['query']>) => {
-          const lost = lose(String(input[0]))
+          const lost = await lose(String(input[0]))
           if (lost === 'request') throw connectionLost()
           const answer = await target.query(...input)
           if (lost === 'answer') throw connectionLost()
@@ -165,7 +167,7 @@ export const lossyPool = (pool: Pool, lose: (sql: string) => 'request' | 'answer
       }
       if (name === 'connect') {
         return async () => {
-          if (lose('') !== undefined) throw connectionLost()
+          if ((await lose('connect')) !== undefined) throw connectionLost()
           return await target.connect()
         }
       }

@@ -24,7 +24,7 @@ const everyKind: AvroRecord = {
 }
 const schemas = [everyKind, ...[...catalogOf(generated).events.values()].map((event) => event.current.schema)]
 
-const valueOf = ({ kind, nullable }: Field): fc.Arbitrary<unknown> => {
+const dataOf = ({ kind, nullable }: Field): fc.Arbitrary<unknown> => {
   const values = {
     string: fc.oneof(fc.string({ unit: 'grapheme' }), fc.string({ minLength: 60, maxLength: 200 })),
     integer: fc.maxSafeInteger(),
@@ -45,7 +45,7 @@ const encoded = fc
   .constantFrom(...schemas)
   .chain((schema) =>
     fc
-      .record(Object.fromEntries(fieldsOf(schema).map((field) => [field.name, valueOf(field)])))
+      .record(Object.fromEntries(fieldsOf(schema).map((field) => [field.name, dataOf(field)])))
       .map((data) => ({ schema, bytes: avroType(schema).toBuffer(data) })),
   )
 

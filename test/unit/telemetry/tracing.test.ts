@@ -2,7 +2,8 @@ import { execFile } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
-import { noTracing, startTracing } from '../../../src/telemetry/tracing.ts'
+import { noTracing } from '../../../src/telemetry/span.ts'
+import { startTracing } from '../../../src/telemetry/tracing.ts'
 
 describe('tracing without an address', () => {
   it("starts no spans, and lets a caller's trace through", async () => {

@@ -1,5 +1,5 @@
-import { messageOf } from './define/error.ts'
-import type { Health } from './http/operations.ts'
+import { messageOf } from '../define/error.ts'
+import type { Health } from './operations.ts'
 
 const patienceMs = 2_000
 

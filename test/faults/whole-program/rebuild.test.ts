@@ -1,0 +1,122 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { finished, Program } from '../../program.ts'
+import { extent } from './extent.ts'
+import { funnelEvent, ndjson, startLoad } from './load.ts'
+import { readLog } from './log-reader.ts'
+import { expectProfiles, untilQuiet } from './oracle.ts'
+import { Stores } from './stores.ts'
+
+const events = extent({ full: 200_000, short: 50_000 })
+const leads = events / 20
+
+let program: Program
+let stores: Stores
+beforeAll(async () => {
+  program = await Program.start()
+  stores = new Stores(program.run)
+  for (let n = 0; n < events; n += 10_000) {
+    const body = ndjson(Array.from({ length: 10_000 }, (_, i) => funnelEvent(n + i, leads)))
+    const headers = { 'content-type': 'application/x-ndjson' }
+    const response = await fetch(`${program.run.http}/api/events`, { method: 'POST', headers, body })
+    expect(await response.json()).toMatchObject({ accepted: 10_000 })
+  }
+  await untilQuiet(program.run, stores)
+}, 300_000)
+afterAll(async () => {
+  await stores[Symbol.asyncDispose]()
+  await program[Symbol.asyncDispose]()
+})
+
+it(`a rebuild on ${events} events is not noticed by writers and readers`, async () => {
+  // New leads as well as old ones, so that a model that is not complete would show.
+  const load = startLoad(program, { leads: leads + 500, batch: 20, everyMs: 10, from: events })
+  const readers = startReaders()
+  const percents: number[] = []
+  const watching = new AbortController()
+  const watch = watchProgress(percents, watching.signal)
+
+  for (const args of [[], ['--json']]) {
+    const rebuilt = await finished(program.command('projections', 'rebuild', 'lead_profile', ...args))
+    expect(`${rebuilt.status} ${rebuilt.stderr}`).toMatch(/^0 /)
+    if (args.length > 0)
+      expect(JSON.parse(rebuilt.stdout)).toMatchObject({ name: 'lead_profile', state: 'live' })
+    else expect(rebuilt.stdout).toContain('lead_profile is rebuilt')
+  }
+  watching.abort()
+  await watch
+  await load.stop()
+  const { failures, reads } = await readers.stop()
+
+  expect(failures.slice(0, 3)).toEqual([])
+  expect(Math.min(...Object.values(reads))).toBeGreaterThan(10)
+  expect(percents.some((percent) => percent > 0 && percent < 100)).toBe(true)
+  expect(
+    await stores.postgres(
+      "select generation from embudo.generations where state = 'live' and projection = 'lead_profile'",
+    ),
+  ).toEqual([{ generation: 3 }])
+  await untilQuiet(program.run, stores)
+  await expectProfiles(await readLog(program.run, ['embudo.leads']), stores)
+}, 300_000)
+
+/** Each of them over and over: a read that fails, or that sees less than one before it, is a failure. */
+const startReaders = () => {
+  const failures: string[] = []
+  const reads: Record<string, number> = {}
+  const stopping = new AbortController()
+  const repeat = async (name: string, read: () => Promise<number>): Promise<void> => {
+    for (let most = 0; !stopping.signal.aborted; await delay(5)) {
+      try {
+        const seen = await read()
+        if (seen < most) failures.push(`${name}: ${seen} after ${most}`)
+        most = Math.max(most, seen)
+      } catch (error) {
+        failures.push(`${name}: ${error}`)
+      }
+      reads[name] = (reads[name] ?? 0) + 1
+    }
+  }
+  const get = async (path: string): Promise<Record<string, unknown>> => {
+    const response = await fetch(`${program.run.http}${path}`)
+    const answer = (await response.json()) as Record<string, unknown>
+    if (!response.ok) throw new Error(`${response.status} ${JSON.stringify(answer)}`)
+    return answer
+  }
+  const running = [
+    repeat('a lead', async () => {
+      const { attendanceSeconds, contentConsumed, conversions } = await get('/api/leads/L-7')
+      return Number(attendanceSeconds) + Number(contentConsumed) + Number(conversions)
+    }),
+    repeat('a page', async () => {
+      const { items } = await get('/api/read-models/lead_profile?limit=100&sort=lead_id')
+      return (items as unknown[]).length
+    }),
+    repeat('rows by SQL', async () =>
+      Number((await stores.postgres('select count(*) from lead_profile'))[0]?.count),
+    ),
+    repeat('events by SQL', async () =>
+      Number((await stores.postgres('select sum(events) from lead_profile'))[0]?.sum),
+    ),
+  ]
+  return {
+    async stop() {
+      stopping.abort()
+      await Promise.all(running)
+      return { failures, reads }
+    },
+  }
+}
+
+/** As the list of projections tells it. */
+const watchProgress = async (percents: number[], signal: AbortSignal): Promise<void> => {
+  while (!signal.aborted) {
+    const response = await fetch(`${program.run.http}/api/projections`)
+    const { items } = (await response.json()) as {
+      items: { name: string; rebuild: { percent: number } | null }[]
+    }
+    const percent = items.find(({ name }) => name === 'lead_profile')?.rebuild?.percent
+    if (percent !== undefined) percents.push(percent)
+    await delay(50)
+  }
+}
