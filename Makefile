@@ -44,10 +44,10 @@ clean: ## remove what can be made again; data under .embudo stay
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# npm ci begins by deleting node_modules, the stamp included: one that breaks off leaves none.
+# Not `npm ci`: it refuses where a registry does not have the binaries of platforms that are not this one.
 $(stamp): package-lock.json package.json
 	@bin/requirements node npm
-	$(call step,installing the npm packages) npm ci --loglevel=error --no-progress
+	$(call step,installing the npm packages) npm install --no-save --loglevel=error --no-progress
 	@touch $@
 
 format-check:

@@ -12,8 +12,8 @@ import { joinMembership } from './consumer/membership.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
 import { EmbudoError } from './define/error.ts'
 import type { SagaDefinition } from './define/saga.ts'
-import { healthOf } from './http/health.ts'
 import { createApp } from './http/app.ts'
+import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
@@ -53,7 +53,8 @@ import { startTracing } from './telemetry/tracing.ts'
 
 const root = join(import.meta.dirname, '..')
 
-const apiDescription = 'Events in, read models and analytics out. Everything that is read was derived from a log of events.'
+const apiDescription =
+  'Events in, read models and analytics out. Everything that is read was derived from a log of events.'
 
 /** What every role is built from. */
 interface Parts {
@@ -122,7 +123,20 @@ const buildParts = async (config: Config, role: string, stack: AsyncDisposableSt
   await log.ensureTopics(catalog.topics.map((topic) => topicSpec(config, topic)))
   const codec = new Codec(catalog, ids, registry.fetch)
   return {
-    ...{ config, logger, metrics, tracing, catalog, registry, codec, pool, projectionPool, clickhouse, projections, sagas },
+    ...{
+      config,
+      logger,
+      metrics,
+      tracing,
+      catalog,
+      registry,
+      codec,
+      pool,
+      projectionPool,
+      clickhouse,
+      projections,
+      sagas,
+    },
     log: measuredLog(log, metrics.append),
   }
 }
@@ -132,7 +146,8 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
   const newId = uuidV7()
   const validate = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
   const toRecord = recordEncoder(codec, config.EMBUDO_TOPIC_PREFIX)
-  const onError = (error: unknown, requestId?: string) => logger.error({ err: error, requestId }, 'unforeseen error')
+  const onError = (error: unknown, requestId?: string) =>
+    logger.error({ err: error, requestId }, 'unforeseen error')
 
   const routes: Route[] = []
   let hotPath: Ingest | undefined
@@ -148,7 +163,11 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
         ...(tracing.enabled ? { traceparent: spans.traceparentOf } : {}),
         onError,
       },
-      { ...defaultIngestLimits, maxBodyBytes: config.EMBUDO_MAX_BODY_BYTES, maxLineBytes: config.EMBUDO_MAX_LINE_BYTES },
+      {
+        ...defaultIngestLimits,
+        maxBodyBytes: config.EMBUDO_MAX_BODY_BYTES,
+        maxLineBytes: config.EMBUDO_MAX_LINE_BYTES,
+      },
     )
     hotPath = tracing.enabled ? spans.around('/api/events', taking) : taking
     routes.push(...eventRoutes(catalog, config.EMBUDO_TOPIC_PREFIX))
@@ -157,7 +176,11 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
   if (roles.has('query')) routes.push(...readingRoutes(parts))
   routes.push(...healthRoutes(healthOperations(parts, isReady)))
 
-  const app = createApp({ routes, info: { title: 'embudo', version: packageVersion(), description: apiDescription }, onError })
+  const app = createApp({
+    routes,
+    info: { title: 'embudo', version: packageVersion(), description: apiDescription },
+    onError,
+  })
   const { server, drain } = createHttpServer({ ...(hotPath === undefined ? {} : { ingest: hotPath }), app })
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => reject(cannotListen(config, cause)))
@@ -205,10 +228,29 @@ const readingRoutes = (parts: Parts): Route[] => {
   ]
 }
 
-const startWork = async (parts: Parts, roles: ReadonlySet<Role>, stack: AsyncDisposableStack): Promise<void> => {
-  const { config, logger, catalog, codec, log, pool, projectionPool, clickhouse, projections, sagas, metrics, tracing } = parts
+const startWork = async (
+  parts: Parts,
+  roles: ReadonlySet<Role>,
+  stack: AsyncDisposableStack,
+): Promise<void> => {
+  const {
+    config,
+    logger,
+    catalog,
+    codec,
+    log,
+    pool,
+    projectionPool,
+    clickhouse,
+    projections,
+    sagas,
+    metrics,
+    tracing,
+  } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
-  const membership = stack.use(await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }))
+  const membership = stack.use(
+    await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
+  )
   const shared = { log, codec, catalog, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
@@ -224,11 +266,16 @@ const startWork = async (parts: Parts, roles: ReadonlySet<Role>, stack: AsyncDis
   if (roles.has('saga')) {
     metrics.collectSagas(() => countOpenSagas(pool))
     const limits = { within: config.EMBUDO_SAGA_WITHIN, maxInFlight: config.EMBUDO_SAGA_CONCURRENCY }
-    stack.use(await startSagas({ ...shared, ...limits, sagas, pool, observe: effectObserver(metrics, tracing) }))
+    stack.use(
+      await startSagas({ ...shared, ...limits, sagas, pool, observe: effectObserver(metrics, tracing) }),
+    )
   }
 }
 
-const healthOperations = ({ log, registry, pool, clickhouse, metrics }: Parts, isReady: () => boolean): HealthOperations => ({
+const healthOperations = (
+  { log, registry, pool, clickhouse, metrics }: Parts,
+  isReady: () => boolean,
+): HealthOperations => ({
   isReady,
   health: () =>
     healthOf({
@@ -240,10 +287,14 @@ const healthOperations = ({ log, registry, pool, clickhouse, metrics }: Parts, i
         if (!answer.success) throw answer.error
       },
     }),
-  metrics: async () => ({ contentType: metrics.registry.contentType, text: await metrics.registry.metrics() }),
+  metrics: async () => ({
+    contentType: metrics.registry.contentType,
+    text: await metrics.registry.metrics(),
+  }),
 })
 
-const isInPostgres = (projection: Projection): projection is PostgresProjection => projection.kind !== 'event tables'
+const isInPostgres = (projection: Projection): projection is PostgresProjection =>
+  projection.kind !== 'event tables'
 
 const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 'off'): pg.Pool => {
   const pool = new pg.Pool({
@@ -262,15 +313,31 @@ const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 
 }
 
 const clickhouseClient = (config: Config): ClickHouseClient =>
-  createClient({ url: config.CLICKHOUSE_URL!, application: 'embudo', request_timeout: 60_000, keep_alive: { enabled: true } })
+  createClient({
+    url: config.CLICKHOUSE_URL!,
+    application: 'embudo',
+    request_timeout: 60_000,
+    keep_alive: { enabled: true },
+  })
 
 const registryOptions = (config: Config) => {
-  const { SCHEMA_REGISTRY_URL, SCHEMA_REGISTRY_USERNAME: username, SCHEMA_REGISTRY_PASSWORD: password } = config
-  return { url: SCHEMA_REGISTRY_URL!, ...(username === undefined ? {} : { auth: { username, password: password ?? '' } }) }
+  const {
+    SCHEMA_REGISTRY_URL,
+    SCHEMA_REGISTRY_USERNAME: username,
+    SCHEMA_REGISTRY_PASSWORD: password,
+  } = config
+  return {
+    url: SCHEMA_REGISTRY_URL!,
+    ...(username === undefined ? {} : { auth: { username, password: password ?? '' } }),
+  }
 }
 
 const kafkaOptions = (config: Config) => {
-  const { KAFKA_SASL_MECHANISM: mechanism, KAFKA_SASL_USERNAME: username, KAFKA_SASL_PASSWORD: password } = config
+  const {
+    KAFKA_SASL_MECHANISM: mechanism,
+    KAFKA_SASL_USERNAME: username,
+    KAFKA_SASL_PASSWORD: password,
+  } = config
   const file = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path, 'utf8'))
   const tls = {
     ca: file(config.KAFKA_SSL_CA_FILE),
@@ -282,7 +349,9 @@ const kafkaOptions = (config: Config) => {
     clientId: 'embudo',
     maxPendingBytes: config.EMBUDO_MAX_PENDING_BYTES,
     deliveryTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS,
-    ...(config.KAFKA_SSL ? { ssl: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) } : {}),
+    ...(config.KAFKA_SSL
+      ? { ssl: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) }
+      : {}),
     ...(mechanism === undefined ? {} : { sasl: { mechanism, username, password } }),
   }
 }

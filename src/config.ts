@@ -21,7 +21,9 @@ const waits = z.string().transform((text, context) => {
   const entries = text.split(',').filter((part) => part.trim() !== '')
   return Object.fromEntries(
     entries.map((entry) => {
-      const match = /^\s*([a-z0-9_]+\.[a-z0-9_]+)\s*=\s*(\d+) ?(ms|seconds?|minutes?|hours?|days?)\s*$/.exec(entry)
+      const match = /^\s*([a-z0-9_]+\.[a-z0-9_]+)\s*=\s*(\d+) ?(ms|seconds?|minutes?|hours?|days?)\s*$/.exec(
+        entry,
+      )
       if (match === null) {
         context.addIssue({ code: 'custom', message: 'expected <saga>.<step>=<number> seconds, ...' })
         return ['', 0]
@@ -32,44 +34,104 @@ const waits = z.string().transform((text, context) => {
 })
 
 const settings = {
-  KAFKA_BROKERS: [z.string().regex(/^[^:,\s]+:\d+(,[^:,\s]+:\d+)*$/, 'expected host:port[,host:port...]').optional(), 'the brokers; embedded by `up` where not set'],
+  KAFKA_BROKERS: [
+    z
+      .string()
+      .regex(/^[^:,\s]+:\d+(,[^:,\s]+:\d+)*$/, 'expected host:port[,host:port...]')
+      .optional(),
+    'the brokers; embedded by `up` where not set',
+  ],
   KAFKA_SSL: [flag.default(false), 'TLS to the brokers'],
   KAFKA_SSL_CA_FILE: [z.string().optional(), 'file with the certificate authority of the brokers, PEM'],
   KAFKA_SSL_CERT_FILE: [z.string().optional(), 'file with the client certificate, PEM'],
   KAFKA_SSL_KEY_FILE: [z.string().optional(), 'file with the key of the client certificate, PEM'],
-  KAFKA_SASL_MECHANISM: [z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(), 'how to log in to the brokers'],
+  KAFKA_SASL_MECHANISM: [
+    z.enum(['plain', 'scram-sha-256', 'scram-sha-512']).optional(),
+    'how to log in to the brokers',
+  ],
   KAFKA_SASL_USERNAME: [z.string().optional(), 'user at the brokers'],
   KAFKA_SASL_PASSWORD: [z.string().optional(), 'password at the brokers'],
-  SCHEMA_REGISTRY_URL: [url('http:', 'https:').optional(), 'Confluent-compatible registry; embedded by `up` where not set'],
+  SCHEMA_REGISTRY_URL: [
+    url('http:', 'https:').optional(),
+    'Confluent-compatible registry; embedded by `up` where not set',
+  ],
   SCHEMA_REGISTRY_USERNAME: [z.string().optional(), 'user at the registry'],
   SCHEMA_REGISTRY_PASSWORD: [z.string().optional(), 'password at the registry'],
   DATABASE_URL: [url('postgres:', 'postgresql:').optional(), 'Postgres; embedded by `up` where not set'],
-  CLICKHOUSE_URL: [url('http:', 'https:').optional(), 'ClickHouse, as http://user:password@host:8123/database; embedded by `up` where not set'],
+  CLICKHOUSE_URL: [
+    url('http:', 'https:').optional(),
+    'ClickHouse, as http://user:password@host:8123/database; embedded by `up` where not set',
+  ],
   EMBUDO_HOST: [z.string().default('127.0.0.1'), 'address to listen on'],
   EMBUDO_PORT: [port.default(4000), 'port to listen on; 0 takes a free one'],
-  EMBUDO_WORKER_PORT: [port.default(0), 'port for health and metrics of the worker process under `up`; 0 takes a free one'],
-  EMBUDO_TOPIC_PREFIX: [z.string().regex(/^[a-zA-Z0-9._-]*$/, 'expected letters, digits, dots, dashes').default('embudo.'), 'put before the name of every topic'],
+  EMBUDO_WORKER_PORT: [
+    port.default(0),
+    'port for health and metrics of the worker process under `up`; 0 takes a free one',
+  ],
+  EMBUDO_TOPIC_PREFIX: [
+    z
+      .string()
+      .regex(/^[a-zA-Z0-9._-]*$/, 'expected letters, digits, dots, dashes')
+      .default('embudo.'),
+    'put before the name of every topic',
+  ],
   EMBUDO_DATA_DIR: [z.string().default('.embudo'), 'where `up` keeps its data'],
-  EMBUDO_CACHE_DIR: [z.string().optional(), 'where the embedded parts are kept once fetched; default: the user\'s cache folder'],
+  EMBUDO_CACHE_DIR: [
+    z.string().optional(),
+    "where the embedded parts are kept once fetched; default: the user's cache folder",
+  ],
   EMBUDO_KAFKA_PORT: [port.optional(), 'port of the embedded Kafka; a free one where not set'],
   EMBUDO_REGISTRY_PORT: [port.optional(), 'port of the embedded registry; a free one where not set'],
   EMBUDO_POSTGRES_PORT: [port.optional(), 'port of the embedded Postgres; a free one where not set'],
   EMBUDO_CLICKHOUSE_PORT: [port.optional(), 'port of the embedded ClickHouse; a free one where not set'],
-  EMBUDO_WORKER_ID: [z.string().min(1).max(200).optional(), 'name of this process among those that share the partitions, no two alike; random where not set. One that comes back under its name goes on at once'],
-  EMBUDO_REPLICATION: [integer(1, 9).default(1), 'replicas of a topic that is made; 3 in production, with min.insync.replicas 2'],
-  EMBUDO_LOG_LEVEL: [z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'), 'least important log line that is written'],
-  EMBUDO_MAX_BODY_BYTES: [integer(1_024, 1_073_741_824).default(10_485_760), 'largest JSON body; NDJSON is streamed and has no limit'],
+  EMBUDO_WORKER_ID: [
+    z.string().min(1).max(200).optional(),
+    'name of this process among those that share the partitions, no two alike; random where not set. One that comes back under its name goes on at once',
+  ],
+  EMBUDO_REPLICATION: [
+    integer(1, 9).default(1),
+    'replicas of a topic that is made; 3 in production, with min.insync.replicas 2',
+  ],
+  EMBUDO_LOG_LEVEL: [
+    z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+    'least important log line that is written',
+  ],
+  EMBUDO_MAX_BODY_BYTES: [
+    integer(1_024, 1_073_741_824).default(10_485_760),
+    'largest JSON body; NDJSON is streamed and has no limit',
+  ],
   EMBUDO_MAX_LINE_BYTES: [integer(1_024, 16_777_216).default(1_048_576), 'longest line of an NDJSON body'],
-  EMBUDO_MAX_PENDING_BYTES: [integer(1_048_576, 4_294_967_296).default(67_108_864), 'bytes accepted and not yet acknowledged by the log; beyond it callers get 503'],
-  EMBUDO_APPEND_TIMEOUT_MS: [integer(100, 600_000).default(10_000), 'after this long an append ends with an unknown outcome, and 503'],
+  EMBUDO_MAX_PENDING_BYTES: [
+    integer(1_048_576, 4_294_967_296).default(67_108_864),
+    'bytes accepted and not yet acknowledged by the log; beyond it callers get 503',
+  ],
+  EMBUDO_APPEND_TIMEOUT_MS: [
+    integer(100, 600_000).default(10_000),
+    'after this long an append ends with an unknown outcome, and 503',
+  ],
   EMBUDO_READ_WAIT_MS: [integer(0, 60_000).default(5_000), 'how long a read waits for its Embudo-Position'],
-  EMBUDO_BATCH_RECORDS: [integer(1, 100_000).default(10_000), 'most records that one Postgres transaction of a projection applies'],
-  EMBUDO_CACHE_ROWS: [integer(0, 10_000_000).default(100_000), 'rows of a read model that a projector remembers, over all its partitions'],
+  EMBUDO_BATCH_RECORDS: [
+    integer(1, 100_000).default(10_000),
+    'most records that one Postgres transaction of a projection applies',
+  ],
+  EMBUDO_CACHE_ROWS: [
+    integer(0, 10_000_000).default(100_000),
+    'rows of a read model that a projector remembers, over all its partitions',
+  ],
   EMBUDO_DATABASE_CONNECTIONS: [integer(2, 1_000).default(16), 'most connections of a process to Postgres'],
-  EMBUDO_SAGA_WITHIN: [waits.default({}), 'time limits of saga steps in place of the declared ones: <saga>.<step>=<number> seconds, ...'],
+  EMBUDO_SAGA_WITHIN: [
+    waits.default({}),
+    'time limits of saga steps in place of the declared ones: <saga>.<step>=<number> seconds, ...',
+  ],
   EMBUDO_SAGA_CONCURRENCY: [integer(1, 1_000).default(32), 'effects of sagas that one process runs at once'],
-  OTEL_EXPORTER_OTLP_ENDPOINT: [url('http:', 'https:').optional(), 'where traces go, OTLP over HTTP; none where not set'],
-  OTEL_EXPORTER_JAEGER_ENDPOINT: [url('http:', 'https:').optional(), 'where traces go, Jaeger\'s collector; OTLP is its successor'],
+  OTEL_EXPORTER_OTLP_ENDPOINT: [
+    url('http:', 'https:').optional(),
+    'where traces go, OTLP over HTTP; none where not set',
+  ],
+  OTEL_EXPORTER_JAEGER_ENDPOINT: [
+    url('http:', 'https:').optional(),
+    "where traces go, Jaeger's collector; OTLP is its successor",
+  ],
   OTEL_SERVICE_NAME: [z.string().default('embudo'), 'name of the service in traces'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>
 
@@ -80,8 +142,12 @@ export type Config = Readonly<Settings> & { readonly dataDir: string; readonly c
 /** Names that other programs own and that we pass on or leave alone. */
 const foreign = /^(?!EMBUDO_)/
 
+export const processEnvironment: Readonly<Record<string, string | undefined>> = process.env
+
 /** Throws `config_invalid` with every wrong name and value, and what was expected. */
-export const readConfig = (environment: Readonly<Record<string, string | undefined>> = process.env): Config => {
+export const readConfig = (
+  environment: Readonly<Record<string, string | undefined>> = processEnvironment,
+): Config => {
   const problems: string[] = []
   const values: Record<string, unknown> = {}
   for (const name of Object.keys(environment)) {
@@ -93,7 +159,10 @@ export const readConfig = (environment: Readonly<Record<string, string | undefin
     const text = environment[name] === '' ? undefined : environment[name]
     const result = type.safeParse(text)
     if (result.success) values[name] = result.data
-    else problems.push(`${name}: got ${isSecret(name) ? '***' : JSON.stringify(withoutPassword(text ?? ''))}, ${expected(result.error)}`)
+    else
+      problems.push(
+        `${name}: got ${isSecret(name) ? '***' : JSON.stringify(withoutPassword(text ?? ''))}, ${expected(result.error)}`,
+      )
   }
   if (problems.length > 0) {
     throw new EmbudoError('config_invalid', problems.join('\n'), { facts: { problems } })
@@ -104,7 +173,7 @@ export const readConfig = (environment: Readonly<Record<string, string | undefin
 
 /** The table of `npx embudo config`. */
 export const describeConfig = (
-  environment: Readonly<Record<string, string | undefined>> = process.env,
+  environment: Readonly<Record<string, string | undefined>> = processEnvironment,
 ): { readonly name: string; readonly value: string; readonly isDefault: boolean; readonly help: string }[] =>
   Object.entries(settings).map(([name, [type, help]]) => {
     const text = environment[name]
@@ -119,6 +188,7 @@ const isSecret = (name: string): boolean => /PASSWORD|SECRET|KEY$/.test(name)
 
 const mask = (value: string): string => (value === '' || value === '[object Object]' ? '' : '***')
 
-const withoutPassword = (value: string): string => value.replace(/:\/\/([^:/@]+):[^@]+@/, '://$1:***@').replace('[object Object]', '')
+const withoutPassword = (value: string): string =>
+  value.replace(/:\/\/([^:/@]+):[^@]+@/, '://$1:***@').replace('[object Object]', '')
 
 const expected = (error: z.ZodError): string => error.issues.map((issue) => issue.message).join('; ')

@@ -29,6 +29,10 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 
 const commands = [...(await loadCommands()), startWith(startApp)]
-const status = await runCommandLine(process.argv.slice(2), commandContext({ signal: interrupt.signal }), commands)
+const status = await runCommandLine(
+  process.argv.slice(2),
+  commandContext({ signal: interrupt.signal }),
+  commands,
+)
 // Whatever is still open (a keep-alive connection, a timer) has nothing left to say.
 process.exit(status)

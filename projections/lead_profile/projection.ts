@@ -1,7 +1,7 @@
+import { leads } from '../../schemas/leads/topic.ts'
 import { json } from '../../src/define/columns.ts'
 import { addMoney } from '../../src/define/money.ts'
 import { readModel } from '../../src/define/read-model.ts'
-import { leads } from '../../schemas/leads/topic.ts'
 
 type Revenue = Readonly<Record<string, string>>
 
@@ -86,7 +86,10 @@ export default readModel({
 })
 
 /** Events come in the order of the log, which need not be the order in which they happened. */
-const seen = <R extends { events: number; first_seen_at: string; last_seen_at: string }>(row: R, time: string): R => ({
+const seen = <R extends { events: number; first_seen_at: string; last_seen_at: string }>(
+  row: R,
+  time: string,
+): R => ({
   ...row,
   events: row.events + 1,
   first_seen_at: time < row.first_seen_at ? time : row.first_seen_at,

@@ -1,5 +1,5 @@
-import { max, min, sum, tally } from '../../src/define/tally.ts'
 import { leads } from '../../schemas/leads/topic.ts'
+import { max, min, sum, tally } from '../../src/define/tally.ts'
 
 /** How each webinar went. */
 export default tally({

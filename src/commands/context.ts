@@ -1,8 +1,8 @@
 import { join } from 'node:path'
-import { env } from 'node:process'
+
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Command } from 'commander'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, processEnvironment, readConfig } from '../config.ts'
 import { EmbudoError } from '../define/error.ts'
 import { readRunFile } from '../run-file.ts'
 import { isRunning } from './processes.ts'
@@ -42,7 +42,7 @@ export interface CommandContext {
 export type AddCommand = (program: Command, context: CommandContext) => void
 
 export const commandContext = (given: Partial<CommandContext> = {}): CommandContext => {
-  const environment = given.environment ?? env
+  const environment = given.environment ?? processEnvironment
   const signal = given.signal ?? new AbortController().signal
   let config: Config | undefined
   const context: CommandContext = {

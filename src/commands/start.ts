@@ -14,7 +14,10 @@ export const startWith =
         const wanted = options.roles.split(',').map((name) => name.trim())
         const unknown = wanted.filter((name) => !roles.includes(name as Role))
         if (unknown.length > 0) {
-          throw new EmbudoError('wrong_use', `no such role: ${unknown.join(', ')}; there are ${roles.join(', ')}`)
+          throw new EmbudoError(
+            'wrong_use',
+            `no such role: ${unknown.join(', ')}; there are ${roles.join(', ')}`,
+          )
         }
         await serve(context.config(), wanted as Role[], startApp, context.signal)
       })

@@ -31,7 +31,8 @@ export const verifyMark = async (
       { facts: { ...position, start, end } },
     )
   if (nextOffset > end) throw changed(`it ends at ${end}, and ${nextOffset} was applied`)
-  if (nextOffset < start) throw changed(`it begins at ${start}, and ${nextOffset} to ${start - 1} were never applied`)
+  if (nextOffset < start)
+    throw changed(`it begins at ${start}, and ${nextOffset} to ${start - 1} were never applied`)
   if (nextOffset === start || position.mark === '') return
   const before = await recordAt(reader, topic, partition, nextOffset - 1, signal)
   signal.throwIfAborted()

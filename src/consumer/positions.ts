@@ -48,17 +48,19 @@ export const raiseEpoch = async (pool: Pool, of: PartitionOf, startOffset: numbe
   }
 }
 
-export const readPositions = async (
-  sql: Sql,
-  reader: string,
-  generation: number,
-): Promise<Position[]> => {
+export const readPositions = async (sql: Sql, reader: string, generation: number): Promise<Position[]> => {
   const { rows } = await sql.query<StoredPosition & { topic: string; partition: number }>(
     `select topic, partition, next_offset, epoch, mark from embudo.positions
      where reader = $1 and generation = $2 order by topic, partition`,
     [reader, generation],
   )
-  return rows.map((row) => ({ reader, generation, topic: row.topic, partition: row.partition, ...fromStored(row) }))
+  return rows.map((row) => ({
+    reader,
+    generation,
+    topic: row.topic,
+    partition: row.partition,
+    ...fromStored(row),
+  }))
 }
 
 /**
@@ -73,13 +75,29 @@ export const movePosition = async (
   const { rowCount } = await client.query(
     `update embudo.positions set next_offset = $1, mark = $2, moved_at = now()
      where reader = $3 and generation = $4 and topic = $5 and partition = $6 and next_offset = $7 and epoch = $8`,
-    [to.nextOffset, to.mark, position.reader, position.generation, position.topic, position.partition, position.nextOffset, position.epoch],
+    [
+      to.nextOffset,
+      to.mark,
+      position.reader,
+      position.generation,
+      position.topic,
+      position.partition,
+      position.nextOffset,
+      position.epoch,
+    ],
   )
   if (rowCount !== 1) throw positionMoved(position)
   return { ...position, ...to }
 }
 
-export const positionMoved = ({ reader, generation, topic, partition, nextOffset, epoch }: Position): EmbudoError =>
+export const positionMoved = ({
+  reader,
+  generation,
+  topic,
+  partition,
+  nextOffset,
+  epoch,
+}: Position): EmbudoError =>
   new EmbudoError(
     'position_moved',
     `${reader} (generation ${generation}) no longer owns ${topic}:${partition}; it is read again from where it stands`,

@@ -13,6 +13,14 @@ export const reportStatus = async (pool: Pool, worker: string, status: Partition
      values ($1, $2, $3, $4, $5, $6, $7)
      on conflict (reader, generation, topic, partition)
      do update set worker = excluded.worker, state = excluded.state, error = excluded.error, at = now()`,
-    [status.reader, status.generation, status.topic, status.partition, worker, status.state, status.error ?? null],
+    [
+      status.reader,
+      status.generation,
+      status.topic,
+      status.partition,
+      worker,
+      status.state,
+      status.error ?? null,
+    ],
   )
 }

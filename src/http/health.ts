@@ -13,7 +13,10 @@ export const healthOf = async (parts: Readonly<Record<string, () => Promise<unkn
       const startedAt = performance.now()
       try {
         await within(patienceMs, ask())
-        return [name, { status: 'ok' as const, milliseconds: Math.round(performance.now() - startedAt) }] as const
+        return [
+          name,
+          { status: 'ok' as const, milliseconds: Math.round(performance.now() - startedAt) },
+        ] as const
       } catch (error) {
         return [name, { status: 'down' as const, detail: messageOf(error) }] as const
       }

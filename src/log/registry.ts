@@ -35,7 +35,8 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
       headers: { ...(request.headers as Record<string, string> | undefined), ...authorization(auth) },
     })
     // 409: another process is setting the same at this moment.
-    if (!response.ok && response.status !== 409) throw new Error(`${path} was answered with status ${response.status}`)
+    if (!response.ok && response.status !== 409)
+      throw new Error(`${path} was answered with status ${response.status}`)
     return response
   }
 
@@ -117,8 +118,12 @@ const registryError = (cause: unknown, what: string, url: string): EmbudoError =
         `the registry refuses ${what}: ${text}. Give every new field a default, change no type; see docs/schemas.md`,
         { cause },
       )
-    : new EmbudoError('registry_unavailable', `no good answer from the registry at ${url} for ${what}: ${text}`, {
-        cause,
-        retriable: true,
-      })
+    : new EmbudoError(
+        'registry_unavailable',
+        `no good answer from the registry at ${url} for ${what}: ${text}`,
+        {
+          cause,
+          retriable: true,
+        },
+      )
 }

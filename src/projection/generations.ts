@@ -24,7 +24,11 @@ export const listGenerations = async (pool: Pool): Promise<Generation[]> => {
 }
 
 /** The first generation is live from the start: there is nothing to show before it. */
-export const ensureFirstGeneration = async (pool: Pool, projection: string, version: number): Promise<void> => {
+export const ensureFirstGeneration = async (
+  pool: Pool,
+  projection: string,
+  version: number,
+): Promise<void> => {
   await pool.query(
     `insert into embudo.generations (projection, generation, version, state, live_at)
      select $1, 1, $2, 'live', now()

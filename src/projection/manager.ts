@@ -49,7 +49,10 @@ export const startProjections = async (
 
   for (const projection of projections) await ensureFirstGeneration(pool, projection.name, projection.version)
 
-  const start = async (projection: PostgresProjection, { generation, state }: Generation): Promise<Consumer> => {
+  const start = async (
+    projection: PostgresProjection,
+    { generation, state }: Generation,
+  ): Promise<Consumer> => {
     const table = tableOf(projection, generation)
     await prepareGeneration(pool, projection, table, state === 'live')
     const topic = topicName(prefix, projection.topic)
@@ -59,7 +62,10 @@ export const startProjections = async (
       cacheRows: Math.ceil(parts.cacheRows / projection.topic.partitions),
       observe: (batches) => parts.observe(projection.name, batches),
     }
-    const run = projection.kind === 'tally' ? projectTally(projection, projector) : projectReadModel(projection, projector)
+    const run =
+      projection.kind === 'tally'
+        ? projectTally(projection, projector)
+        : projectReadModel(projection, projector)
     return await startConsumer({ reader: projection.name, generation, topics: [topic], run }, parts)
   }
 
@@ -70,9 +76,14 @@ export const startProjections = async (
       const projection = byName.get(generation.projection)
       if (projection === undefined || generation.state === 'retired') continue
       if (generation.version !== projection.version) {
-        const hasSuccessor = generations.some((g) => g.projection === projection.name && g.version === projection.version)
+        const hasSuccessor = generations.some(
+          (g) => g.projection === projection.name && g.version === projection.version,
+        )
         if (generation.state === 'live' && !hasSuccessor) {
-          logger.info({ projection: projection.name, version: projection.version }, 'a new version: rebuilding')
+          logger.info(
+            { projection: projection.name, version: projection.version },
+            'a new version: rebuilding',
+          )
           const target = await recordsIn(log, topicName(prefix, projection.topic))
           await beginGeneration(pool, projection.name, projection.version, target)
         }
@@ -110,7 +121,11 @@ export const startProjections = async (
       to: building.generation,
       table: tableOf(projection, building.generation),
     })
-    if (switched) logger.info({ projection: projection.name, generation: building.generation }, 'the rebuilt generation is live')
+    if (switched)
+      logger.info(
+        { projection: projection.name, generation: building.generation },
+        'the rebuilt generation is live',
+      )
   }
 
   await settle()
@@ -118,7 +133,9 @@ export const startProjections = async (
   const timer = setInterval(() => {
     settling = settling
       .then(() => (stopped ? undefined : settle()))
-      .catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'projections could not be looked after, trying again'))
+      .catch((error: unknown) =>
+        logger.warn({ error: messageOf(error) }, 'projections could not be looked after, trying again'),
+      )
   }, parts.everyMs ?? 1_000)
 
   return {
@@ -136,10 +153,16 @@ export const recordsIn = async (log: Log, topic: string): Promise<number> =>
   (await log.bounds(topic)).reduce((sum, { start, end }) => sum + end - start, 0)
 
 /** Whether little enough is missing that the last steps fit into the standstill of a switch. */
-const isNear = async ({ pool, log, prefix }: ManagerParts, projection: PostgresProjection, generation: number): Promise<boolean> => {
+const isNear = async (
+  { pool, log, prefix }: ManagerParts,
+  projection: PostgresProjection,
+  generation: number,
+): Promise<boolean> => {
   const positions = await readPositions(pool, projection.name, generation)
   const bounds = await log.bounds(topicName(prefix, projection.topic))
   if (positions.length < bounds.length) return false
-  const missing = bounds.map(({ partition, end }) => end - (positions.find((p) => p.partition === partition)?.nextOffset ?? 0))
+  const missing = bounds.map(
+    ({ partition, end }) => end - (positions.find((p) => p.partition === partition)?.nextOffset ?? 0),
+  )
   return missing.every((records) => records < 5_000)
 }

@@ -51,7 +51,9 @@ export const listProjections = async (parts: ProjectionQueryParts): Promise<Proj
   const { pool, log, projections } = parts
   const [generations, stored] = await Promise.all([listGenerations(pool), storedPositions(pool)])
   const topics = [...new Set(projections.flatMap((projection) => topicsOf(projection, parts)))]
-  const bounds = new Map(await Promise.all(topics.map(async (topic) => [topic, await log.bounds(topic)] as const)))
+  const bounds = new Map(
+    await Promise.all(topics.map(async (topic) => [topic, await log.bounds(topic)] as const)),
+  )
   return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
 }
 
@@ -62,13 +64,22 @@ export const lagOf = async (parts: ProjectionQueryParts) =>
   )
 
 /** Begins a generation beside the live one; throws `unknown_projection`, `not_rebuildable`, `rebuild_running`. */
-export const rebuildProjection = async (parts: ProjectionQueryParts, name: string): Promise<{ generation: number }> => {
+export const rebuildProjection = async (
+  parts: ProjectionQueryParts,
+  name: string,
+): Promise<{ generation: number }> => {
   const projection = parts.projections.find((candidate) => candidate.name === name)
   if (projection === undefined) {
-    throw new EmbudoError('unknown_projection', `there is no projection ${name}; there are ${parts.projections.map((p) => p.name).join(', ')}`)
+    throw new EmbudoError(
+      'unknown_projection',
+      `there is no projection ${name}; there are ${parts.projections.map((p) => p.name).join(', ')}`,
+    )
   }
   if (projection.kind === 'event tables') {
-    throw new EmbudoError('not_rebuildable', `${name} is in ClickHouse: rebuilding works for read models and tallies in Postgres`)
+    throw new EmbudoError(
+      'not_rebuildable',
+      `${name} is in ClickHouse: rebuilding works for read models and tallies in Postgres`,
+    )
   }
   const bounds = await parts.log.bounds(topicName(parts.prefix, projection.topic))
   const lost = bounds.find(({ start }) => start > 0)
@@ -113,7 +124,9 @@ const storedPositions = async (pool: Pool): Promise<StoredPosition[]> => {
 }
 
 const topicsOf = (projection: Projection, { catalog, prefix }: ProjectionQueryParts): string[] =>
-  (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) => topicName(prefix, topic))
+  (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) =>
+    topicName(prefix, topic),
+  )
 
 const itemOf = (
   projection: Projection,
@@ -129,7 +142,11 @@ const itemOf = (
     topicsOf(projection, parts).flatMap((topic) =>
       (bounds.get(topic) ?? []).map(({ partition, start, end }): PositionItem => {
         const found = stored.find(
-          (p) => p.reader === projection.name && p.generation === generation && p.topic === topic && p.partition === partition,
+          (p) =>
+            p.reader === projection.name &&
+            p.generation === generation &&
+            p.topic === topic &&
+            p.partition === partition,
         )
         const nextOffset = found === undefined ? start : Number(found.next_offset)
         return {
@@ -164,7 +181,11 @@ const rebuildOf = (building: Generation, positions: readonly PositionItem[], now
   const eventsPerSecond = Math.round(applied / seconds)
   const percent = building.target === 0 ? 100 : Math.min(100, (100 * applied) / building.target)
   return {
-    state: positions.some((position) => position.state === 'failed') ? 'failed' : percent < 100 ? 'replaying' : 'catching up',
+    state: positions.some((position) => position.state === 'failed')
+      ? 'failed'
+      : percent < 100
+        ? 'replaying'
+        : 'catching up',
     generation: building.generation,
     percent: Math.round(percent * 10) / 10,
     eventsPerSecond,

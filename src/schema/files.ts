@@ -22,7 +22,9 @@ export const readSchemaFiles = (folder: string): EventVersion[] =>
       }
       return { topic, type, version, schema }
     })
-    .toSorted((a, b) => a.topic.localeCompare(b.topic) || a.type.localeCompare(b.type) || a.version - b.version)
+    .toSorted(
+      (a, b) => a.topic.localeCompare(b.topic) || a.type.localeCompare(b.type) || a.version - b.version,
+    )
 
 /** Writes schemas/events.generated.ts; true where that changed it. With `write` false it only tells. */
 export const generateSchemas = (folder: string, write: boolean): boolean => {

@@ -29,9 +29,9 @@ export const serve = async (
 }
 
 const requireAddresses = (config: Config): void => {
-  const missing = (['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'DATABASE_URL', 'CLICKHOUSE_URL'] as const).filter(
-    (name) => config[name] === undefined,
-  )
+  const missing = (
+    ['KAFKA_BROKERS', 'SCHEMA_REGISTRY_URL', 'DATABASE_URL', 'CLICKHOUSE_URL'] as const
+  ).filter((name) => config[name] === undefined)
   if (missing.length === 0) return
   throw new EmbudoError(
     'config_invalid',

@@ -19,7 +19,12 @@ export interface UpOptions {
 export type UpEvent =
   | { readonly is: 'progress'; readonly part: string; readonly what: string }
   | { readonly is: 'notice'; readonly part: string; readonly line: string }
-  | { readonly is: 'serving'; readonly http: string; readonly worker: string; readonly addresses: EmbeddedAddresses }
+  | {
+      readonly is: 'serving'
+      readonly http: string
+      readonly worker: string
+      readonly addresses: EmbeddedAddresses
+    }
   | { readonly is: 'stopping' }
 
 /**
@@ -109,7 +114,11 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
       throw error
     })
     died.catch(() => {})
-    const [httpAddress, workerAddress] = await Promise.race([Promise.all([http.ready, worker.ready]), stop, died])
+    const [httpAddress, workerAddress] = await Promise.race([
+      Promise.all([http.ready, worker.ready]),
+      stop,
+      died,
+    ])
     show({ is: 'serving', http: httpAddress, worker: workerAddress, addresses })
     await Promise.race([stop, died])
   } catch (error) {

@@ -1,9 +1,9 @@
 import { type Column, sqlOf } from '../../define/columns.ts'
 import { EmbudoError, messageOf } from '../../define/error.ts'
 import type { DomainEvent } from '../../define/event.ts'
+import { addMoney, compareMoney } from '../../define/money.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { Measure, TallyDefinition } from '../../define/tally.ts'
-import { addMoney, compareMoney } from '../../define/money.ts'
 
 /** A row as it is known: whether the table has it, and what it holds; `row` is null where it does not. */
 export interface KnownRow {
@@ -43,10 +43,15 @@ export const countEvent = (
     throw foldFailed(tally, event, cause)
   }
   if (counted === null) return
-  const key = keyColumns.length === 1 ? String(counted[keyColumns[0]!]) : JSON.stringify(keyColumns.map((name) => counted[name]))
+  const key =
+    keyColumns.length === 1
+      ? String(counted[keyColumns[0]!])
+      : JSON.stringify(keyColumns.map((name) => counted[name]))
   const row = rows.get(key)
   if (row === undefined) rows.set(key, { ...zeroes(tally), ...counted, _partition: event.partition })
-  else for (const [name, measure] of Object.entries(tally.measures)) row[name] = combined(measure, tally.columns[name]!, row[name], counted[name])
+  else
+    for (const [name, measure] of Object.entries(tally.measures))
+      row[name] = combined(measure, tally.columns[name]!, row[name], counted[name])
 }
 
 const absent: KnownRow = { stored: false, row: null }
@@ -71,7 +76,9 @@ const combined = (measure: Measure, column: Column, left: unknown, right: unknow
   if (left === null || left === undefined) return right ?? null
   if (right === null || right === undefined) return left
   if (measure === 'sum') {
-    return typeof left === 'number' && typeof right === 'number' ? left + right : addMoney(String(left), String(right))
+    return typeof left === 'number' && typeof right === 'number'
+      ? left + right
+      : addMoney(String(left), String(right))
   }
   const isRightLess = compare(column, right, left) < 0
   return (measure === 'min') === isRightLess ? right : left
@@ -85,13 +92,17 @@ const compare = (column: Column, left: unknown, right: unknown): number => {
   return (left as number) < (right as number) ? -1 : 1
 }
 
-const foldFailed = (
-  projection: { readonly name: string },
-  event: DomainEvent,
-  cause: unknown,
-): EmbudoError =>
+const foldFailed = (projection: { readonly name: string }, event: DomainEvent, cause: unknown): EmbudoError =>
   new EmbudoError(
     'fold_failed',
     `${projection.name} cannot apply ${event.type} at ${event.topic}:${event.partition}:${event.offset}: ${messageOf(cause)}`,
-    { facts: { projection: projection.name, topic: event.topic, partition: event.partition, offset: event.offset }, cause },
+    {
+      facts: {
+        projection: projection.name,
+        topic: event.topic,
+        partition: event.partition,
+        offset: event.offset,
+      },
+      cause,
+    },
   )

@@ -3,7 +3,11 @@ import type { Row } from '../../define/read-model.ts'
 import type { Table } from './table.ts'
 
 /** The rows of the keys that the table has, in the form that folds see: what was written is what is read. */
-export const loadRows = async (pool: pg.Pool, table: Table, keys: readonly string[]): Promise<Map<string, Row>> => {
+export const loadRows = async (
+  pool: pg.Pool,
+  table: Table,
+  keys: readonly string[],
+): Promise<Map<string, Row>> => {
   const key = table.keys[0]!
   const columns = table.columns.map((column) => column.quoted).join(', ')
   const { rows } = await pool.query<Row>({

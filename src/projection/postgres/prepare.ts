@@ -28,7 +28,10 @@ export const prepareGeneration = async (
 }
 
 /** Drops what is left of retired generations, once nobody can be feeding or reading them any more. */
-export const dropRetired = async (pool: Pool, tableName: (projection: string, generation: number) => string): Promise<void> => {
+export const dropRetired = async (
+  pool: Pool,
+  tableName: (projection: string, generation: number) => string,
+): Promise<void> => {
   const { rows } = await pool.query<{ projection: string; generation: number }>(
     `select projection, generation from embudo.generations
      where state = 'retired' and retired_at < now() - interval '10 seconds'`,
@@ -38,9 +41,9 @@ export const dropRetired = async (pool: Pool, tableName: (projection: string, ge
     for (const table of ['embudo.positions', 'embudo.partition_status']) {
       await pool.query(`delete from ${table} where reader = $1 and generation = $2`, [projection, generation])
     }
-    await pool.query(`delete from embudo.generations where projection = $1 and generation = $2 and state = 'retired'`, [
-      projection,
-      generation,
-    ])
+    await pool.query(
+      `delete from embudo.generations where projection = $1 and generation = $2 and state = 'retired'`,
+      [projection, generation],
+    )
   }
 }

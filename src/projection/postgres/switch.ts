@@ -1,5 +1,5 @@
-import type { Pool, PoolClient } from 'pg'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Pool, PoolClient } from 'pg'
 import type { PostgresProjection } from '../definition.ts'
 import { type Table, viewName, viewSql } from './table.ts'
 
@@ -59,12 +59,20 @@ const attempt = async (client: PoolClient, { projection, from, to, table }: Swit
     [name, to],
   )
   // Whoever still feeds the old one can commit nothing more.
-  await client.query(`update embudo.positions set epoch = epoch + 1 where reader = $1 and generation = $2`, [name, from])
+  await client.query(`update embudo.positions set epoch = epoch + 1 where reader = $1 and generation = $2`, [
+    name,
+    from,
+  ])
   return true
 }
 
 /** Polled without a lock on the new one's positions: it has to move them. Positions never go back. */
-const hasCaughtUp = async (client: PoolClient, reader: string, from: number, to: number): Promise<boolean> => {
+const hasCaughtUp = async (
+  client: PoolClient,
+  reader: string,
+  from: number,
+  to: number,
+): Promise<boolean> => {
   for (const deadline = performance.now() + standstillMs; performance.now() < deadline; await delay(5)) {
     const { rows } = await client.query<{ behind: number }>(
       `select count(*)::integer as behind from embudo.positions as old

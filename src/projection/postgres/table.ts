@@ -43,7 +43,9 @@ export const tableOf = (projection: PostgresProjection, generation: number): Tab
  * compare by bytes, since batches come sorted that way.
  */
 export const createTableSql = (projection: PostgresProjection, table: Table): string => {
-  const columns = Object.entries(projection.columns).map(([name, column]) => `${quote(name)} ${declaration(column)}`)
+  const columns = Object.entries(projection.columns).map(
+    ([name, column]) => `${quote(name)} ${declaration(column)}`,
+  )
   if (projection.kind === 'tally') columns.push('"_partition" integer not null')
   const keys = table.keys.map((key) => key.quoted).join(', ')
   return `create table if not exists ${table.name} (${columns.join(', ')}, primary key (${keys})) with (fillfactor = 70)`
@@ -57,7 +59,10 @@ export const viewName = (projection: { readonly name: string }): string => `publ
 
 export const quote = (identifier: string): string => {
   if (!/^[a-z_][a-z0-9_]{0,55}$/.test(identifier)) {
-    throw new EmbudoError('bad_identifier', `"${identifier}": names are small letters, digits and _, at most 56`)
+    throw new EmbudoError(
+      'bad_identifier',
+      `"${identifier}": names are small letters, digits and _, at most 56`,
+    )
   }
   return `"${identifier}"`
 }

@@ -39,17 +39,26 @@ export const writeRows = async (
   const key = table.keys[0]!
   if (changes.inserted.length > 0) {
     const columns = table.columns.map((column) => column.quoted).join(', ')
-    statement.add('inserted', `insert into ${table.name} (${columns})
-      select ${columns} from ${statement.unnest(table.columns, changes.inserted)} where exists (select from moved)`)
+    statement.add(
+      'inserted',
+      `insert into ${table.name} (${columns})
+      select ${columns} from ${statement.unnest(table.columns, changes.inserted)} where exists (select from moved)`,
+    )
   }
   if (changes.updated.length > 0) {
     const set = table.others.map(({ quoted }) => `${quoted} = r.${quoted}`).join(', ')
-    statement.add('updated', `update ${table.name} as t set ${set}
-      from ${statement.unnest(table.columns, changes.updated)} where t.${key.quoted} = r.${key.quoted} and exists (select from moved)`)
+    statement.add(
+      'updated',
+      `update ${table.name} as t set ${set}
+      from ${statement.unnest(table.columns, changes.updated)} where t.${key.quoted} = r.${key.quoted} and exists (select from moved)`,
+    )
   }
   if (changes.deleted.length > 0) {
     const keys = statement.parameter(arrayLiteral(changes.deleted, key.type))
-    statement.add('deleted', `delete from ${table.name} where ${key.quoted} = any(${keys}::${key.type}[]) and exists (select from moved)`)
+    statement.add(
+      'deleted',
+      `delete from ${table.name} where ${key.quoted} = any(${keys}::${key.type}[]) and exists (select from moved)`,
+    )
   }
   return await statement.run(pool, position, next)
 }
@@ -66,10 +75,15 @@ export const writeCounts = async (
   const statement = new Statement(position, next)
   if (rows.length > 0) {
     const columns = table.columns.map((column) => column.quoted).join(', ')
-    const set = table.others.map(({ name, quoted }) => `${quoted} = ${combine(measures[name]!, `t.${quoted}`, `excluded.${quoted}`)}`)
-    statement.add('counted', `insert into ${table.name} as t (${columns})
+    const set = table.others.map(
+      ({ name, quoted }) => `${quoted} = ${combine(measures[name]!, `t.${quoted}`, `excluded.${quoted}`)}`,
+    )
+    statement.add(
+      'counted',
+      `insert into ${table.name} as t (${columns})
       select ${columns} from ${statement.unnest(table.columns, rows)} where exists (select from moved)
-      on conflict (${table.keys.map((key) => key.quoted).join(', ')}) do update set ${set.join(', ')}`)
+      on conflict (${table.keys.map((key) => key.quoted).join(', ')}) do update set ${set.join(', ')}`,
+    )
   }
   return await statement.run(pool, position, next)
 }
@@ -96,7 +110,10 @@ class Statement {
   /** `unnest(...) as r (...)`: one array a column. */
   unnest(columns: readonly TableColumn[], rows: readonly Row[]): string {
     const arrays = columns.map(({ name, type }) => {
-      const literal = arrayLiteral(rows.map((row) => row[name]), type)
+      const literal = arrayLiteral(
+        rows.map((row) => row[name]),
+        type,
+      )
       return `${this.parameter(literal)}::${type}[]`
     })
     return `unnest(${arrays.join(', ')}) as r (${columns.map((column) => column.quoted).join(', ')})`
