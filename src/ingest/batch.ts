@@ -1,8 +1,8 @@
 import { EmbudoError, messageOf } from '../define/error.ts'
+import type { ToRecord } from '../log/event-record.ts'
 import type { Appended, AppendRecord, Log, LogFailure } from '../log/port.ts'
 import { type EventError, type EventErrorCode, eventError } from './event-error.ts'
 import { Places } from './places.ts'
-import type { ToRecord } from './record.ts'
 import type { Sender, Validate } from './validate.ts'
 
 export interface BatchParts {

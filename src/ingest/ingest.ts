@@ -3,6 +3,7 @@ import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { EmbudoError } from '../define/error.ts'
 import { parseJson, readBody, zstdParams } from '../http/body.ts'
 import { problemOf, sendProblem } from '../http/problem.ts'
+import type { ToRecord } from '../log/event-record.ts'
 import type { Log } from '../log/port.ts'
 import { sendBatch, sendJson, sendRefusal } from './answer.ts'
 import { Batch, failureError, failureOf } from './batch.ts'
@@ -10,7 +11,6 @@ import { type BodyEncoding, bodyEncoding, bodyKind, fromBinaryMode } from './con
 import { eventError } from './event-error.ts'
 import type { IngestMetrics } from './metrics.ts'
 import { NdjsonLines } from './ndjson.ts'
-import type { ToRecord } from './record.ts'
 import { isTraceparent, type Sender, type Validate } from './validate.ts'
 
 export interface IngestParts {

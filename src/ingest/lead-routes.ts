@@ -2,9 +2,9 @@ import * as z from 'zod'
 import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import { type Answer, type Route, route } from '../http/route.ts'
+import type { ToRecord } from '../log/event-record.ts'
 import type { Log } from '../log/port.ts'
 import { dataSchema } from './event-schema.ts'
-import type { ToRecord } from './record.ts'
 import { isTraceparent, type Validate } from './validate.ts'
 
 export interface LeadWriteParts {

@@ -7,9 +7,9 @@ import { fromUnits, toUnits } from '../../src/define/money.ts'
 import type { EventError } from '../../src/ingest/event-error.ts'
 import { exampleEvent } from '../../src/ingest/example.ts'
 import { NdjsonLines } from '../../src/ingest/ndjson.ts'
-import { recordEncoder } from '../../src/ingest/record.ts'
 import { eventValidator } from '../../src/ingest/validate.ts'
 import { Codec } from '../../src/log/codec.ts'
+import { recordEncoder } from '../../src/log/event-record.ts'
 import { passThrough } from '../../src/privacy/pass-through.ts'
 
 const catalog = catalogOf(generated)

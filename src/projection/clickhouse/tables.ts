@@ -13,7 +13,7 @@ export const allEvents = (generation: number): string => `events_g${generation}`
 /** Which epoch may write into which partition's rows: see fence.ts. */
 export const fenceTable = 'embudo_fence'
 
-/** From 26.2 on the settings that inserts send mean what they are sent for. */
+/** The oldest that is still maintained; the tests run on a current one. */
 const oldestVersion = [25, 3] as const
 
 /**

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { framingBytes } from '../../../src/log/codec.ts'
 import { Rows } from '../../../src/projection/clickhouse/container.ts'
 import { sendInsert } from '../../../src/projection/clickhouse/insert.ts'
-import { ensureEventTables } from '../../../src/projection/clickhouse/tables.ts'
+import { ensureEventTables, nameEventTables } from '../../../src/projection/clickhouse/tables.ts'
 import { catalog, codec, openWorld, Story, type World } from './sink-world.ts'
 
 const time = '2026-11-20T10:00:00.123Z'
@@ -130,7 +130,11 @@ describe('the tables of events', () => {
   })
 
   it('can be made again, and while others make them', async () => {
-    await Promise.all([1, 2, 3].map(() => ensureEventTables(world.clickhouse, catalog, 2)))
+    const start = async () => {
+      await ensureEventTables(world.clickhouse, catalog, 2)
+      await nameEventTables(world.clickhouse, catalog, 2)
+    }
+    await Promise.all([start(), start(), start()])
     const [found] = await world.select<{ tables: number }>(
       "SELECT toUInt32(count()) AS tables FROM system.tables WHERE database = currentDatabase() AND name LIKE '%\\\\_g2'",
     )

@@ -4,7 +4,8 @@ import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
 import { ingest } from '../../../src/ingest/ingest.ts'
 import { uuidV7 } from '../../../src/ingest/uuid-v7.ts'
-import { eventValidator, type ValidEvent } from '../../../src/ingest/validate.ts'
+import { eventValidator } from '../../../src/ingest/validate.ts'
+import type { EventToAppend } from '../../../src/log/event-record.ts'
 import type { Appended, AppendRecord, LogFailure } from '../../../src/log/port.ts'
 import { passThrough } from '../../../src/privacy/pass-through.ts'
 
@@ -15,10 +16,10 @@ export type Appending = 'appended' | 'appended and not acknowledged' | 'not appe
  * the n-th call of the log's append goes; `kill` ends every connection and the server, as `kill -9` would.
  */
 export class UnreliableServer implements AsyncDisposable {
-  readonly log: ValidEvent[] = []
+  readonly log: EventToAppend[] = []
   appends = 0
   readonly #appending: (append: number) => Appending
-  readonly #waiting = new Map<string, ValidEvent>()
+  readonly #waiting = new Map<string, EventToAppend>()
   #server: Server | undefined
   #port = 0
 
@@ -64,7 +65,7 @@ export class UnreliableServer implements AsyncDisposable {
     await this.kill()
   }
 
-  #record(event: ValidEvent): AppendRecord {
+  #record(event: EventToAppend): AppendRecord {
     const key = `${event.source} ${event.id}`
     this.#waiting.set(key, event)
     return {

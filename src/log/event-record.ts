@@ -1,9 +1,21 @@
-import { topicName } from '../define/catalog.ts'
-import type { Codec } from '../log/codec.ts'
-import { type AppendRecord, partitionFor } from '../log/port.ts'
-import type { ValidEvent } from './validate.ts'
+import { type EventDefinition, topicName } from '../define/catalog.ts'
+import type { Codec } from './codec.ts'
+import { type AppendRecord, partitionFor } from './port.ts'
 
-export type ToRecord = (event: ValidEvent) => AppendRecord
+/** An event with all that its record says. `data` must have been validated. */
+export interface EventToAppend {
+  readonly event: EventDefinition
+  readonly id: string
+  readonly source: string
+  readonly time: string
+  readonly subject: string
+  readonly data: unknown
+  readonly traceparent: string | undefined
+  /** CloudEvents extension attributes, correlation and causation included, by name. */
+  readonly extensions: ReadonlyArray<readonly [name: string, value: string]>
+}
+
+export type ToRecord = (event: EventToAppend) => AppendRecord
 
 type Header = readonly [name: string, value: string]
 
@@ -11,7 +23,7 @@ type Header = readonly [name: string, value: string]
 export const recordEncoder = (codec: Codec, topicPrefix: string): ToRecord => {
   const constants = new Map<string, { topic: string; partitions: number; type: Header; dataSchema: Header }>()
 
-  const constantsOf = ({ event }: ValidEvent) => {
+  const constantsOf = ({ event }: EventToAppend) => {
     const made = constants.get(event.type)
     if (made !== undefined) return made
     const { topic, current, type } = event
