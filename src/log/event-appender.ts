@@ -35,8 +35,9 @@ export const appendEvents = (log: Log, codec: Codec, catalog: Catalog, prefix: s
 const toAppend = (event: PreparedEvent, catalog: Catalog): EventToAppend => {
   const definition = catalog.events.get(event.type)
   if (definition === undefined) throw new EmbudoError('unknown_event_type', `there is no event ${event.type}`)
-  const { id, source, time, data, correlationId, causationId, traceparent } = event
-  const subject = String((data as Record<string, unknown>)[definition.topic.subject])
+  const { id, source, time, correlationId, causationId, traceparent } = event
+  const data = event.data as Readonly<Record<string, unknown>>
+  const subject = String(data[definition.topic.subject])
   const extensions: [string, string][] = []
   if (correlationId !== undefined) extensions.push(['correlationid', correlationId])
   if (causationId !== undefined) extensions.push(['causationid', causationId])

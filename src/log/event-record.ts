@@ -9,7 +9,7 @@ export interface EventToAppend {
   readonly source: string
   readonly time: string
   readonly subject: string
-  readonly data: unknown
+  readonly data: Readonly<Record<string, unknown>>
   readonly traceparent: string | undefined
   /** CloudEvents extension attributes, correlation and causation included, by name. */
   readonly extensions: ReadonlyArray<readonly [name: string, value: string]>

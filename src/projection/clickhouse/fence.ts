@@ -109,7 +109,9 @@ const drain = async (clickhouse: ClickHouseClient, prefix: string, options: Drai
 
 const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<string[]> => {
   const answer = await clickhouse.query({
-    query: 'SELECT query_id FROM system.processes WHERE startsWith(query_id, {prefix:String})',
+    query:
+      'SELECT query_id FROM system.processes ' +
+      'WHERE current_database = currentDatabase() AND startsWith(query_id, {prefix:String})',
     query_params: { prefix },
     format: 'JSONEachRow',
   })

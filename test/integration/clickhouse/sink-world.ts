@@ -160,7 +160,7 @@ export class Story {
     const errors: unknown[] = []
 
     const read = async (partition: number): Promise<void> => {
-      while (!abort.signal.aborted) {
+      for (let failures = 1; !abort.signal.aborted; failures++) {
         const attempt = new AbortController()
         const reading = AbortSignal.any([abort.signal, attempt.signal])
         try {
@@ -172,7 +172,8 @@ export class Story {
           if (abort.signal.aborted) return
           errors.push(error)
           if (!isRetriable(error) || parts.stopsAtErrors === true) return
-          await sleep(Math.random() * 30)
+          // As consumers do, or two that fight would hinder each other for ever.
+          await sleep(Math.random() * Math.min(2_000, 10 * 2 ** failures))
         } finally {
           attempt.abort()
         }
