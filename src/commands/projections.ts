@@ -106,8 +106,10 @@ const rebuild = async (
     note: '',
   })
   try {
+    const line = progressLine(context)
     const last = await untilLive(name, server, context, (running) => {
       bar.update(running.percent ?? 0, { rate: rateOf(running), left: leftOf(running), note: running.state })
+      line(`${name}  ${describe(running)}`)
     })
     bar.update(100, { left: '0 s', note: 'live' })
     bar.stop()
@@ -121,6 +123,18 @@ const rebuild = async (
     )
   } finally {
     bar.stop()
+  }
+}
+
+const lineEveryMs = 5_000
+
+/** Where no bar can be shown, in a log for example, a line now and then says that it goes on. */
+const progressLine = ({ stderr, showsProgress, now }: CommandContext): ((text: string) => void) => {
+  let nextAt = Number.NEGATIVE_INFINITY
+  return (text) => {
+    if (showsProgress || now() < nextAt) return
+    nextAt = now() + lineEveryMs
+    stderr.write(`${text}\n`)
   }
 }
 

@@ -34,6 +34,9 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
       signal: AbortSignal.timeout(5_000),
       headers: { ...(request.headers as Record<string, string> | undefined), ...authorization(auth) },
     })
+    if (response.status === 404 && path.startsWith('schemas/')) {
+      throw new EmbudoError('schema_unknown', `the registry at ${url} has no ${path}; was the record written with another registry?`)
+    }
     // 409: another process is setting the same at this moment.
     if (!response.ok && response.status !== 409)
       throw new Error(`${path} was answered with status ${response.status}`)
@@ -87,6 +90,9 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
     },
 
     async fetch(schemaId) {
+      if (schemaId < 0) {
+        throw new EmbudoError('record_unframed', 'the value does not begin with a zero byte and the id of a schema')
+      }
       try {
         const { schema } = (await (await ask(`schemas/ids/${schemaId}`)).json()) as { schema: string }
         return JSON.parse(schema) as AvroRecord
@@ -111,6 +117,7 @@ const authorization = (auth: RegistryOptions['auth']): Record<string, string> =>
     : { authorization: `Basic ${Buffer.from(`${auth.username}:${auth.password}`).toString('base64')}` }
 
 const registryError = (cause: unknown, what: string, url: string): EmbudoError => {
+  if (cause instanceof EmbudoError) return cause
   const text = messageOf(cause)
   return /incompatib|compatibility/i.test(text)
     ? new EmbudoError(

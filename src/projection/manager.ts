@@ -128,7 +128,16 @@ export const startProjections = async (
       )
   }
 
-  await settle()
+  const stopConsumers = async (): Promise<void> => {
+    await Promise.all([...consumers.values()].map((consumer) => consumer[Symbol.asyncDispose]()))
+  }
+
+  try {
+    await settle()
+  } catch (error) {
+    await stopConsumers()
+    throw error
+  }
   let settling: Promise<void> = Promise.resolve()
   const timer = setInterval(() => {
     settling = settling
@@ -144,7 +153,7 @@ export const startProjections = async (
       stopped = true
       clearInterval(timer)
       await settling
-      await Promise.all([...consumers.values()].map((consumer) => consumer[Symbol.asyncDispose]()))
+      await stopConsumers()
     },
   }
 }

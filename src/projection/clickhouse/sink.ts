@@ -78,6 +78,7 @@ export class EventSink implements AsyncDisposable {
       drainMs: this.#limits.drainMs,
       now: this.#now,
     })
+    if (signal.aborted) return
     const lane = new Lane(position, held, { codec, payloads: this.#payloads, prefix })
     this.#lanes.add(lane)
     const close = () => lane.close()

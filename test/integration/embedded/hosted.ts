@@ -13,6 +13,8 @@ export interface Hosted {
   message?: string
   host: ChildProcess
   stop(): Promise<number | null>
+  /** Its status, once it has ended by itself. */
+  ended(): Promise<number | null>
 }
 
 /** As `hosted`, for a start that is meant to succeed. */
@@ -38,6 +40,10 @@ export async function hosted(dataDir: string, parts?: string, patienceMs?: numbe
   return {
     ...JSON.parse(line),
     host,
+    async ended() {
+      await ended
+      return host.exitCode
+    },
     async stop() {
       host.kill('SIGTERM')
       await ended
