@@ -29,7 +29,7 @@ export class Program implements AsyncDisposable {
   readonly #processes = new Map<string, ProcessIdentity>()
 
   static async start(settings: Settings = {}): Promise<Program> {
-    const program = new Program(await mkdtemp(join(tmpdir(), 'embudo-program-')), settings)
+    const program = await Program.prepare(settings)
     try {
       await program.start()
       return program
@@ -39,7 +39,12 @@ export class Program implements AsyncDisposable {
     }
   }
 
-  constructor(dataDir: string, settings: Settings) {
+  /** A data folder on which nothing has been started yet. */
+  static async prepare(settings: Settings = {}): Promise<Program> {
+    return new Program(await mkdtemp(join(tmpdir(), 'embudo-program-')), settings)
+  }
+
+  private constructor(dataDir: string, settings: Settings) {
     this.dataDir = dataDir
     this.#environment = {
       ...Object.fromEntries(Object.entries(env).filter(([name]) => !configures.test(name))),
@@ -77,6 +82,17 @@ export class Program implements AsyncDisposable {
     const seconds = (performance.now() - begun) / 1_000
     await this.processes()
     return seconds
+  }
+
+  /** Starts it and kills everything as soon as it has said that, or serves. */
+  async startAndKill(moment: RegExp): Promise<void> {
+    const before = this.#said.length
+    this.#child = this.spawn()
+    await this.#until(`it says ${moment}`, startPatienceMs, async () => {
+      const said = this.#said.slice(before)
+      return moment.test(said) || said.includes('embudo is up')
+    })
+    await this.kill()
   }
 
   /** `up` on the same data, whatever comes of it. */

@@ -35,7 +35,10 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
       headers: { ...(request.headers as Record<string, string> | undefined), ...authorization(auth) },
     })
     if (response.status === 404 && path.startsWith('schemas/')) {
-      throw new EmbudoError('schema_unknown', `the registry at ${url} has no ${path}; was the record written with another registry?`)
+      throw new EmbudoError(
+        'schema_unknown',
+        `the registry at ${url} has no ${path}; was the record written with another registry?`,
+      )
     }
     // 409: another process is setting the same at this moment.
     if (!response.ok && response.status !== 409)
@@ -91,7 +94,10 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
 
     async fetch(schemaId) {
       if (schemaId < 0) {
-        throw new EmbudoError('record_unframed', 'the value does not begin with a zero byte and the id of a schema')
+        throw new EmbudoError(
+          'record_unframed',
+          'the value does not begin with a zero byte and the id of a schema',
+        )
       }
       try {
         const { schema } = (await (await ask(`schemas/ids/${schemaId}`)).json()) as { schema: string }

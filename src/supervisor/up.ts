@@ -54,6 +54,8 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     progress: ({ part, what }) => show({ is: 'progress', part, what }),
     signal,
   })
+  // What a killed run has left: nothing of it is true any more.
+  removeRunFile(config.dataDir)
   const addresses: EmbeddedAddresses = {
     kafkaBrokers: configured.kafka ?? embedded.addresses.kafkaBrokers!,
     registryUrl: configured.registry ?? embedded.addresses.registryUrl!,

@@ -48,8 +48,7 @@ const attempt = async (client: PoolClient, { projection, from, to, table }: Swit
     [name, from],
   )
   if (!(await hasCaughtUp(client, name, from, to))) return false
-  await client.query(`drop view if exists ${viewName(projection)}`)
-  await client.query(viewSql(projection, table))
+  await replaceView(client, projection, table)
   await client.query(
     `update embudo.generations set state = 'retired', retired_at = now() where projection = $1 and generation = $2`,
     [name, from],
@@ -65,6 +64,26 @@ const attempt = async (client: PoolClient, { projection, from, to, table }: Swit
   ])
   return true
 }
+
+/** Replaced where the columns allow it, so that it keeps what was granted on it. */
+const replaceView = async (
+  client: PoolClient,
+  projection: PostgresProjection,
+  table: Table,
+): Promise<void> => {
+  await client.query('savepoint before_view')
+  try {
+    await client.query(viewSql(projection, table).replace(/^create view/, 'create or replace view'))
+  } catch (error) {
+    if ((error as { code?: string }).code !== invalidTableDefinition) throw error
+    await client.query('rollback to savepoint before_view')
+    await client.query(`drop view if exists ${viewName(projection)}`)
+    await client.query(viewSql(projection, table))
+  }
+}
+
+/** Postgres's code where a view would lose or change a column. */
+const invalidTableDefinition = '42P16'
 
 /** Polled without a lock on the new one's positions: it has to move them. Positions never go back. */
 const hasCaughtUp = async (

@@ -15,15 +15,26 @@ const seed = 7
 
 it(`nothing accepted is lost and nothing is counted twice when everything is killed ${kills} times`, async () => {
   const random = seeded(seed)
-  const moments = Array.from({ length: kills }, (_, n) => Math.floor(((n + random()) / kills) * events * 0.9))
+  const moments = Array.from({ length: kills }, (_, n) =>
+    Math.floor(((n + random()) / kills) * events * 0.75),
+  )
   await using program = await Program.start()
   const ledger = join(program.dataDir, 'ledger')
-  const demo = finished(
-    program.command('demo', '--leads', `${leads}`, '--seed', `${seed}`, '--ledger', ledger, '--json'),
+  const teller = program.command(
+    'demo',
+    '--leads',
+    `${leads}`,
+    '--seed',
+    `${seed}`,
+    '--ledger',
+    ledger,
+    '--json',
   )
+  const demo = finished(teller)
 
   for (const moment of moments) {
     await until(`${moment} events are accepted`, () => acceptedIn(ledger) >= moment)
+    expect(teller.exitCode).toBeNull()
     await program.kill()
     await program.start()
   }

@@ -36,6 +36,21 @@ describe('embudo up', { timeout: 300_000 }, () => {
     expect(await expectExactlyOnce(program.run)).toHaveLength(300)
   })
 
+  it('comes up after it was killed with -9 in the middle of its first start, again and again', async () => {
+    await using program = await Program.prepare()
+    const moments = [
+      /making its cluster/,
+      /postgres +ready/,
+      /registry +ready/,
+      /kafka +ready/,
+      /worker +starting/,
+    ]
+    for (const moment of moments) await program.startAndKill(moment)
+    await program.start()
+    await send(program, 0, 100)
+    expect(await expectExactlyOnce(program.run)).toHaveLength(100)
+  })
+
   it('stops on Ctrl-C and on SIGTERM with status 0, leaves nothing, and comes back with all data', async () => {
     await using program = await Program.start()
     let sent = 0

@@ -40,24 +40,23 @@ const ended = () => number('select count(*) as n from embudo.sagas where ended_a
 it(`${count} enrollments whose worker is killed ${kills} times all end, and no effect is done twice`, async () => {
   const random = seeded(3)
   const requested: { id: string; course: string; method: string }[] = []
+  const request = async (): Promise<void> => {
+    const i = requested.length
+    const method = methods[i % methods.length] ?? ''
+    const enrollment = { id: `K-${i}`, method, course: courses[i % courses.length] ?? '' }
+    requested.push(enrollment)
+    await enroll(program, enrollment.id, method, enrollment.course)
+  }
   for (let kill = 0; kill < kills; kill++) {
     // What one of them writes into its journal, from its start to its end, and a little more.
     const steps = (await journaled()) + Math.floor(random() * 40)
-    for (let n = 0; n < count / kills; n++) {
-      const [id, i] = [`K-${requested.length}`, requested.length]
-      const enrollment = {
-        id,
-        method: methods[i % methods.length] ?? '',
-        course: courses[i % courses.length] ?? '',
-      }
-      requested.push(enrollment)
-      await enroll(program, id, enrollment.method, enrollment.course)
-    }
+    for (let n = 0; n < count / kills; n++) await request()
     // By what has been done, not by the clock: a slow machine is killed at the same places.
     const farEnough = async () => (await journaled()) >= steps || (await ended()) === requested.length
     await until('the sagas have gone on', farEnough)
     await program.killRole('worker')
   }
+  for (const _ of methods) await request()
   await until('all have ended', async () => (await ended()) === requested.length, 120_000)
   const records = await expectExactlyOnce(program.run)
   const of = (topic: string, id: string) =>

@@ -9,7 +9,7 @@ import { Stores } from './stores.ts'
 let program: Program
 let stores: Stores
 beforeAll(async () => {
-  program = await Program.start({ EMBUDO_SAGA_WITHIN: 'enrollment.take_payment=7 seconds' })
+  program = await Program.start({ EMBUDO_SAGA_WITHIN: 'enrollment.take_payment=10 seconds' })
   stores = new Stores(program.run)
 })
 afterAll(async () => {
