@@ -12,6 +12,9 @@ export async function* intake(
 ): AsyncGenerator<readonly LogBatch[], void, void> {
   const waiting: LogBatch[] = []
   let records = 0
+  /** What the log was known to have with the last batch, and how far that came. */
+  let end = 0
+  let reached = 0
   let finished = false
   let failure: unknown
   let wakeTaker: () => void = () => {}
@@ -23,6 +26,8 @@ export async function* intake(
       for await (const batch of batches) {
         waiting.push(batch)
         records += batch.records.length
+        end = batch.highWatermark
+        reached = batch.records.at(-1)!.offset + 1
         wakeTaker()
         while (records >= maxRecords && !leaving.signal.aborted)
           await new Promise<void>((wake) => (wakeFiller = wake))
@@ -41,7 +46,11 @@ export async function* intake(
   signal.addEventListener('abort', wake)
   try {
     while (true) {
-      while (waiting.length === 0 && !finished && !signal.aborted) {
+      while (
+        (waiting.length === 0 || (reached < end && records < maxRecords)) &&
+        !finished &&
+        !signal.aborted
+      ) {
         await new Promise<void>((resolve) => (wakeTaker = resolve))
       }
       if (waiting.length === 0 || signal.aborted) break

@@ -85,16 +85,19 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
   }
 }
 
+/** Pino's number for it. */
+const errorLevel = 50
+
 /** Pino's lines carry a level; anything else on these streams is worth a look. */
 const noticeIn = (line: string): string | undefined => {
   try {
     const { level, msg, error, err } = JSON.parse(line) as {
-      level?: string
+      level?: number
       msg?: string
       error?: string
       err?: { message?: string }
     }
-    if (level !== 'error' && level !== 'fatal') return undefined
+    if (typeof level !== 'number' || level < errorLevel) return undefined
     return [msg, error ?? err?.message].filter(Boolean).join(': ')
   } catch {
     return line

@@ -21,7 +21,7 @@ export const ingestMeasures = async ({
   schemaId,
   size,
   newTopic,
-  progress,
+  rounds,
 }: Setting): Promise<Measure[]> => {
   const usual = async (isIdempotent: boolean) => {
     const topic = await newTopic(isIdempotent ? 'usual-idempotent' : 'usual-plain')
@@ -44,9 +44,8 @@ export const ingestMeasures = async ({
 
   const measures: Measure[] = []
   for (const { name, connections, eventsPerRequest, aim } of kinds) {
-    const rounds = contenders.map((): LoadResult[] => [])
-    for (let round = 1; round <= size.rounds; round++) {
-      progress(`${name}, round ${round} of ${size.rounds}`)
+    const results = contenders.map((): LoadResult[] => [])
+    for (const _ of rounds(name, 50_000)) {
       for (const [at, { port }] of contenders.entries()) {
         const load = {
           port,
@@ -55,14 +54,14 @@ export const ingestMeasures = async ({
           warmUpMs: size.warmUpMs,
           measureMs: size.measureMs,
         }
-        rounds[at]!.push(await runTask<LoadInput, LoadResult>('load', load))
+        results[at]!.push(await runTask<LoadInput, LoadResult>('load', load))
       }
     }
     const [product, ...baselines] = contenders.map(
       (contender, at): Baseline => ({
         name: contender.name,
-        perSecond: rounds[at]!.map(({ eventsPerSecond }) => eventsPerSecond),
-        note: latencyNote(rounds[at]!),
+        perSecond: results[at]!.map(({ eventsPerSecond }) => eventsPerSecond),
+        note: latencyNote(results[at]!),
       }),
     )
     measures.push({ name, aim, product: product!.perSecond, note: product!.note!, baselines })

@@ -11,15 +11,14 @@ export const logMeasures = async (setting: Setting): Promise<Measure[]> => {
 }
 
 const appendMeasure = async (setting: Setting, ours: string): Promise<Measure> => {
-  const { size, brokers, schemaId, partitions, tools, newTopic, progress } = setting
+  const { size, brokers, schemaId, partitions, tools, newTopic, rounds } = setting
   const theirs = await newTopic('append-java')
   const records = size.logRecords
   const product: number[] = []
   const byDefault: number[] = []
   const tuned: number[] = []
   let bytes = 0
-  for (let round = 1; round <= size.rounds; round++) {
-    progress(`append, round ${round} of ${size.rounds}`)
+  for (const _ of rounds('append', 50_000)) {
     const input = { brokers, topic: ours, partitions, schemaId, records }
     const { perSecond, bytesPerRecord } = await runTask<AppendInput, AppendResult>('append', input)
     bytes = bytesPerRecord
@@ -38,12 +37,11 @@ const appendMeasure = async (setting: Setting, ours: string): Promise<Measure> =
   }
 }
 
-const fetchMeasure = async ({ size, brokers, tools, progress }: Setting, topic: string): Promise<Measure> => {
+const fetchMeasure = async ({ size, brokers, tools, rounds }: Setting, topic: string): Promise<Measure> => {
   const records = size.logRecords
   const product: number[] = []
   const java: number[] = []
-  for (let round = 1; round <= size.rounds; round++) {
-    progress(`fetch, round ${round} of ${size.rounds}`)
+  for (const _ of rounds('fetch', 30_000)) {
     product.push(
       (await runTask<FetchInput, { perSecond: number }>('fetch', { brokers, topic, records })).perSecond,
     )

@@ -10,7 +10,7 @@ const tables = 'events'
 
 /** What the worker process does with a full log: each reader by itself, all at once, and a rebuild. */
 export const projectionMeasures = async (setting: Setting): Promise<Measure[]> => {
-  const { size, leads, parts, fill, progress, http } = setting
+  const { leads, parts, fill, progress, rounds, http } = setting
   const records = await fill()
   progress('the worker process catches up, all readers at once')
   const together = await withProgress(setting, (watch) =>
@@ -21,8 +21,7 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
   const sink: number[] = []
   const replay: number[] = []
   const rebuild: number[] = []
-  for (let round = 1; round <= size.rounds; round++) {
-    progress(`project, rebuild and sink, round ${round} of ${size.rounds}`)
+  for (const _ of rounds('project, rebuild and sink', 120_000)) {
     await withProgress(setting, async (watch) => {
       await watch.forget(profile)
       const projected = await catchUp(setting, watch, [profile], records, async () => {
@@ -104,7 +103,7 @@ const beginRebuild = async (address: string): Promise<number> => {
   return generation
 }
 
-const baselines = async ({ size, brokers, leads, parts, progress }: Setting, records: number) => {
+const baselines = async ({ size, brokers, leads, parts, progress, rounds }: Setting, records: number) => {
   const { databaseUrl, clickhouseUrl } = parts.addresses
   const upsert = async (atOnce: number): Promise<number> => {
     progress(`kafkajs eachMessage with an upsert each, ${atOnce} at once`)
@@ -112,8 +111,7 @@ const baselines = async ({ size, brokers, leads, parts, progress }: Setting, rec
     return (await runTask<UsualUpsertInput, { perSecond: number }>('usual-upsert', input)).perSecond
   }
   const jsonRows: number[] = []
-  for (let round = 1; round <= size.rounds; round++) {
-    progress(`kafkajs eachBatch with JSONEachRow, round ${round} of ${size.rounds}`)
+  for (const _ of rounds('kafkajs eachBatch with JSONEachRow', 30_000)) {
     const input = { brokers, topic: leads, clickhouseUrl, records, measureMs: 10_000 }
     jsonRows.push(
       (await runTask<UsualJsonRowsInput, { perSecond: number }>('usual-json-rows', input)).perSecond,

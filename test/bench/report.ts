@@ -24,6 +24,12 @@ export interface Report {
   readonly measures: readonly ReportedMeasure[]
 }
 
+export interface Begun {
+  readonly at: Date
+  /** Of the minute before: what else the machine was doing. */
+  readonly load: number
+}
+
 interface ReportedMeasure {
   readonly name: string
   readonly perSecond: number
@@ -39,9 +45,9 @@ interface ReportedMeasure {
   }[]
 }
 
-export const reportOf = (measures: readonly Measure[], at: Date, command: string): Report => ({
-  at: at.toISOString(),
-  machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform}, Node ${process.versions.node}`,
+export const reportOf = (measures: readonly Measure[], command: string, begun: Begun): Report => ({
+  at: begun.at.toISOString(),
+  machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform}, Node ${process.versions.node}; load ${begun.load.toFixed(1)} as it began`,
   command,
   measures: measures.map(({ name, product, note, aim, baselines }) => {
     const perSecond = Math.round(median(product))

@@ -33,6 +33,8 @@ export interface Setting extends AsyncDisposable {
   readonly leads: string
   readonly partitions: number
   progress(text: string): void
+  /** 1, 2, ... as many as the size asks for, fewer where the next would not fit into the time: a busy machine. */
+  rounds(what: string, budgetMs: number): Iterable<number>
   newTopic(name: string): Promise<string>
   /** Sees to it that the leads topic holds enough for readers, and tells how much it holds. */
   fill(): Promise<number>
@@ -73,6 +75,15 @@ export const startSetting = async (
     leads,
     partitions,
     progress,
+    *rounds(what, budgetMs) {
+      const startedAt = performance.now()
+      for (let round = 1; round <= size.rounds; round++) {
+        const elapsedMs = performance.now() - startedAt
+        if (round > 1 && (elapsedMs * round) / (round - 1) > budgetMs) return
+        progress(`${what}, round ${round} of ${size.rounds}`)
+        yield round
+      }
+    },
     async newTopic(name) {
       const topic = `${parts.prefix}${name}`
       await admin.createTopics({

@@ -30,7 +30,11 @@ export const runTask = async <Input, Result>(name: string, input: Input): Promis
 }
 
 /** The other side, in the task's own process. */
-export const taskInput = <Input>(): Input => JSON.parse(process.argv[2]!) as Input
+export const taskInput = <Input>(): Input => {
+  // The bench has ended, perhaps by force.
+  process.once('disconnect', () => process.exit())
+  return JSON.parse(process.argv[2]!) as Input
+}
 
 /** Told once; the process stays until it is ended from outside. */
 export const tell = (result: object): void => void process.send!(result)

@@ -103,6 +103,56 @@ describe('the ClickHouse sink', () => {
     )
   })
 
+  // Two take-overs of three partitions make 18 calls to ClickHouse before any insert.
+  it.each(Array.from({ length: 10 }, (_, index) => index * 2))(
+    'lets partitions go after %i calls to ClickHouse',
+    async (call) => {
+      const story = new Story(world)
+      await story.append(400)
+      let calls = 0
+      const clickhouse = wrapped(world.clickhouse, (_, run) => {
+        calls++
+        return run()
+      })
+      const limits = { maxRows: 20, lingerMs: call % 4 === 0 ? 0 : 60_000 }
+      const one = story.start({ clickhouse, limits })
+      const other = story.start({ clickhouse, limits })
+      await vi.waitFor(() => expect(calls).toBeGreaterThanOrEqual(call), patient)
+      await Promise.all([one[Symbol.asyncDispose](), other[Symbol.asyncDispose]()])
+      await using _ = story.start()
+      await story.untilWhole()
+    },
+  )
+
+  it('leaves no partition waiting for the room of one that was let go', async () => {
+    const story = new Story(world)
+    await story.append(90)
+    const insertBegins = Promise.withResolvers<void>()
+    const insertsMayRun = Promise.withResolvers<void>()
+    const clickhouse = wrapped(world.clickhouse, async (name, run) => {
+      if (name === 'exec') {
+        insertBegins.resolve()
+        await insertsMayRun.promise
+      }
+      return run()
+    })
+    await using worker = story.start({
+      clickhouse,
+      limits: { maxRows: 30, lingerMs: 60_000 },
+      partitions: [],
+    })
+    const full = worker.own(0)
+    await insertBegins.promise
+    // One flush is on its way, and as much as may wait waits for the next.
+    await story.append(90)
+    await vi.waitFor(() => expect(worker.sink.status().pendingRows).toBe(30), patient)
+    worker.own(1)
+    await vi.waitFor(() => expect(worker.sink.status().partitions).toBe(2), patient)
+    await full.letGo()
+    insertsMayRun.resolve()
+    await vi.waitFor(async () => expect(await story.positions()).toEqual([30, 60]), patient)
+  })
+
   it('finds its rows again when Postgres has lost the last positions', async () => {
     const story = new Story(world)
     await story.append(900)

@@ -118,6 +118,7 @@ export class Lane {
     for (const observed of unwritten) observed(positionMoved(this.position))
     this.#rows = new Map()
     this.#to = undefined
+    this.#end.resolve()
   }
 
   fail(error: unknown): void {

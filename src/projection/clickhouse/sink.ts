@@ -53,7 +53,7 @@ export class EventSink implements AsyncDisposable {
   readonly #stopping = new AbortController()
   readonly #flushing: Promise<void>
   #arrived = Promise.withResolvers<void>()
-  #taken = Promise.withResolvers<void>()
+  #room = Promise.withResolvers<void>()
   #settled = Promise.withResolvers<void>()
   #rowsWritten = 0
   #flushes = 0
@@ -89,6 +89,8 @@ export class EventSink implements AsyncDisposable {
       signal.removeEventListener('abort', close)
       lane.close()
       this.#lanes.delete(lane)
+      // What it had pending is gone: others, and what is left of its own collecting, may wait for that.
+      this.#makeRoom()
     }
   }
 
@@ -113,7 +115,7 @@ export class EventSink implements AsyncDisposable {
   async #collect(lane: Lane, batches: AsyncIterable<LogBatch>): Promise<void> {
     for await (const batch of batches) {
       for (let index = 0; index < batch.records.length; ) {
-        while (lane.isOpen && this.#isFull()) await this.#taken.promise
+        while (lane.isOpen && this.#isFull()) await this.#room.promise
         if (!lane.isOpen) return
         const observed = index === 0 ? this.#parts.observe?.(lane.position.reader, [batch]) : undefined
         if (observed !== undefined) lane.observe(observed)
@@ -168,9 +170,7 @@ export class EventSink implements AsyncDisposable {
     const taken = [...this.#lanes]
       .map((lane) => lane.take())
       .filter((part): part is Taken => part !== undefined)
-    const { resolve } = this.#taken
-    this.#taken = Promise.withResolvers()
-    resolve()
+    this.#makeRoom()
     try {
       for (const { lane, position, rows, observed } of await flush(taken, this.#parts)) {
         lane.moved(position)
@@ -186,6 +186,11 @@ export class EventSink implements AsyncDisposable {
     }
     this.#settled.resolve()
     this.#settled = Promise.withResolvers()
+  }
+
+  #makeRoom(): void {
+    this.#room.resolve()
+    this.#room = Promise.withResolvers()
   }
 
   #isFull(): boolean {

@@ -144,13 +144,15 @@ export class Story {
     return { topic: this.topic, partition: n % this.partitions, key: Buffer.from(leadId), value, headers }
   }
 
-  /** What a worker process would do with the sink; `fail` hears what stopped a partition for good. */
+  /** What a worker process would do with the sink. */
   start(
     parts: {
       clickhouse?: ClickHouseClient
       pool?: pg.Pool
       limits?: Partial<SinkLimits>
       stopsAtErrors?: boolean
+      /** Default: all. */
+      partitions?: readonly number[]
     } = {},
   ): Worker {
     const { clickhouse = this.world.clickhouse, pool = this.world.pool } = parts
@@ -159,17 +161,17 @@ export class Story {
     const abort = new AbortController()
     const errors: unknown[] = []
 
-    const read = async (partition: number): Promise<void> => {
-      for (let failures = 1; !abort.signal.aborted; failures++) {
+    const read = async (partition: number, signal: AbortSignal): Promise<void> => {
+      for (let failures = 1; !signal.aborted; failures++) {
         const attempt = new AbortController()
-        const reading = AbortSignal.any([abort.signal, attempt.signal])
+        const reading = AbortSignal.any([signal, attempt.signal])
         try {
           const of = { reader: 'events', generation: 1, topic: this.topic, partition }
           const position = await raiseEpoch(pool, of, 0)
           const batches = this.log.reader().read(this.topic, partition, position.nextOffset, reading)
-          await sink.run(position, batches, abort.signal)
+          await sink.run(position, batches, signal)
         } catch (error) {
-          if (abort.signal.aborted) return
+          if (signal.aborted) return
           errors.push(error)
           if (!isRetriable(error) || parts.stopsAtErrors === true) return
           // As consumers do, or two that fight would hinder each other for ever.
@@ -179,14 +181,27 @@ export class Story {
         }
       }
     }
-    const done = Promise.all(Array.from({ length: this.partitions }, (_, partition) => read(partition)))
+    const running: Promise<void>[] = []
+    const own: Worker['own'] = (partition) => {
+      const letGo = new AbortController()
+      const done = read(partition, AbortSignal.any([abort.signal, letGo.signal]))
+      running.push(done)
+      return {
+        async letGo() {
+          letGo.abort()
+          await done
+        },
+      }
+    }
+    for (const partition of parts.partitions ?? Array(this.partitions).keys()) own(partition)
     return {
       sink,
       errors,
-      ended: done,
+      own,
+      ended: Promise.all(running),
       async [Symbol.asyncDispose]() {
         abort.abort()
-        await done
+        await Promise.all(running)
         await sink[Symbol.asyncDispose]()
       },
     }
@@ -221,7 +236,9 @@ export class Story {
 export interface Worker extends AsyncDisposable {
   readonly sink: EventSink
   readonly errors: unknown[]
+  /** When none of the partitions that it started with goes on. */
   readonly ended: Promise<unknown>
+  own(partition: number): { letGo(): Promise<void> }
 }
 
 const withDatabase = (url: string, name: string): string => {

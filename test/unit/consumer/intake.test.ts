@@ -2,10 +2,11 @@ import { describe, expect, it } from 'vitest'
 import { intake } from '../../../src/consumer/intake.ts'
 import type { LogBatch, LogRecord } from '../../../src/log/port.ts'
 
-const batch = (from: number, records: number): LogBatch => ({
+/** At the log's end, unless more is known to be there. */
+const batch = (from: number, records: number, highWatermark = from + records): LogBatch => ({
   topic: 't',
   partition: 0,
-  highWatermark: 1_000,
+  highWatermark,
   records: Array.from({ length: records }, (_, index) => ({ offset: from + index }) as LogRecord),
 })
 
@@ -52,6 +53,18 @@ describe('intake', () => {
     give(batch(1, 10), batch(11, 20), batch(31, 5))
     await settled()
     expect(sizes((await taking.next()).value!)).toEqual([10, 20, 5])
+  })
+
+  it('waits for what the log is known to have, up to what it may take', async () => {
+    const { give, batches } = source()
+    const taking = intake(batches, 50, never)
+    const next = taking.next()
+    give(batch(0, 10, 100))
+    await settled()
+    give(batch(10, 10, 100), batch(20, 40, 100))
+    expect(sizes((await next).value!)).toEqual([10, 10])
+    give(batch(60, 10, 70))
+    expect(sizes((await taking.next()).value!)).toEqual([40, 10])
   })
 
   it('takes no more at once than it may, but one batch whatever its size', async () => {
