@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
 import { EmbudoError } from '../define/error.ts'
+import { transaction } from '../postgres/transaction.ts'
 
 /** Who reads: a projection's generation, or a saga (generation 1), in one partition. */
 export interface PartitionOf {
@@ -27,10 +28,8 @@ export type Sql = Pick<Pool | PoolClient, 'query'>
  * commits that synchronously. Were the epoch lost with Postgres's tail, a second owner would be given the same
  * one, and a fence could not tell the two apart.
  */
-export const raiseEpoch = async (pool: Pool, of: PartitionOf, startOffset: number): Promise<Position> => {
-  const client = await pool.connect()
-  try {
-    await client.query('begin; set local synchronous_commit = on')
+export const raiseEpoch = (pool: Pool, of: PartitionOf, startOffset: number): Promise<Position> =>
+  transaction(pool, async (client) => {
     const { rows } = await client.query<StoredPosition>(
       `insert into embudo.positions as p (reader, generation, topic, partition, next_offset, epoch, mark)
        values ($1, $2, $3, $4, $5, 1, '')
@@ -38,15 +37,8 @@ export const raiseEpoch = async (pool: Pool, of: PartitionOf, startOffset: numbe
        returning next_offset, epoch, mark`,
       [of.reader, of.generation, of.topic, of.partition, startOffset],
     )
-    await client.query('commit')
     return { ...of, ...fromStored(rows[0]!) }
-  } catch (error) {
-    await client.query('rollback').catch(() => {})
-    throw error
-  } finally {
-    client.release()
-  }
-}
+  })
 
 export const readPositions = async (sql: Sql, reader: string, generation: number): Promise<Position[]> => {
   const { rows } = await sql.query<StoredPosition & { topic: string; partition: number }>(

@@ -18,13 +18,16 @@ const fieldSchema = (event: EventDefinition, field: Field): z.ZodType => {
   return field.nullable ? schema.nullish().meta(meta) : schema.meta(meta)
 }
 
+/** What the Avro library takes for a number that it can hold exactly: one less than JavaScript does. */
+const largestLong = Number.MAX_SAFE_INTEGER - 1
+
 const valueSchema = (field: Field): z.ZodType => {
   switch (field.kind.is) {
     case 'string':
       if (field.oneOf !== undefined) return z.enum(field.oneOf as [string, ...string[]])
       return field.pattern === undefined ? text : text.regex(new RegExp(field.pattern))
     case 'integer':
-      return bounded(z.int(), field)
+      return bounded(z.int().min(-largestLong).max(largestLong), field)
     case 'double':
       return bounded(z.number(), field)
     case 'boolean':

@@ -4,8 +4,8 @@ import type { Logger } from 'pino'
 import { messageOf } from '../define/error.ts'
 import type { NewEvent } from '../define/event.ts'
 import type { Effects } from '../define/saga.ts'
+import { transaction } from '../postgres/transaction.ts'
 import type { Appender } from './appender.ts'
-import { transaction } from './transaction.ts'
 
 interface EffectParts {
   readonly pool: Pool

@@ -5,9 +5,9 @@ import type { DomainEvent } from '../define/event.ts'
 import type { AwaitsDefinition, SagaDefinition } from '../define/saga.ts'
 import type { Codec } from '../log/codec.ts'
 import type { LogBatch } from '../log/port.ts'
+import { transaction } from '../postgres/transaction.ts'
 import { sagaIdOf } from './deterministic-id.ts'
 import { writeJournal } from './store.ts'
-import { transaction } from './transaction.ts'
 
 /** All versions of one saga: the newest is what starts, the others are only finished. */
 export interface SagaVersions {

@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg'
 import type { PreparedEvent } from '../log/event-appender.ts'
+import { transaction } from '../postgres/transaction.ts'
 import type { Appender } from './appender.ts'
-import { transaction } from './transaction.ts'
 
 /**
  * Appends what stands in the outbox, oldest first, and takes it out once the log has it: at least once, with

@@ -16,9 +16,9 @@ const known: Readonly<Record<string, readonly string[]>> = {
   privacy: [],
   postgres: [],
   telemetry: ['log'],
-  consumer: ['log'],
-  projection: ['log', 'consumer', 'telemetry'],
-  saga: ['log', 'consumer', 'privacy', 'telemetry'],
+  consumer: ['log', 'postgres'],
+  projection: ['log', 'consumer', 'postgres', 'telemetry'],
+  saga: ['log', 'consumer', 'postgres', 'privacy', 'telemetry'],
   // How a route is written, a body read, a problem answered: all that these see of HTTP.
   ingest: ['log', 'privacy', 'telemetry', 'http'],
   query: ['log', 'privacy', 'telemetry', 'http'],

@@ -3,6 +3,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { movePosition, type Position } from '../../consumer/positions.ts'
 import type { EventDefinition } from '../../define/catalog.ts'
+import { transaction } from '../../postgres/transaction.ts'
 import { type Insert, type InsertPart, sendInsert } from './insert.ts'
 import type { Taken } from './lane.ts'
 
@@ -43,25 +44,20 @@ export const planInserts = (taken: readonly Taken[]): Insert[] => {
   return [...byEvent].map(([event, parts]) => ({ event, parts }))
 }
 
-const movePositions = async (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> => {
-  const client = await pool.connect()
-  try {
-    // May be lost with Postgres's tail: the look finds the rows behind an older position too.
-    await client.query('begin; set local synchronous_commit = off')
-    const moved: Taken[] = []
-    // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
-    for (const part of taken.toSorted((a, b) => compare(a.position, b.position))) {
-      moved.push({ ...part, position: await movePosition(client, part.position, part.to) })
-    }
-    await client.query('commit')
-    client.release()
-    return moved
-  } catch (error) {
-    // The connection may be what is broken: it is closed, which also rolls back.
-    client.release(true)
-    throw error
-  }
-}
+/** May be lost with Postgres's tail: the look finds the rows behind an older position too. */
+const movePositions = (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> =>
+  transaction(
+    pool,
+    async (client) => {
+      const moved: Taken[] = []
+      // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
+      for (const part of taken.toSorted((a, b) => compare(a.position, b.position))) {
+        moved.push({ ...part, position: await movePosition(client, part.position, part.to) })
+      }
+      return moved
+    },
+    'off',
+  )
 
 const compare = (a: Position, b: Position): number =>
   a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool, PoolClient } from 'pg'
+import { transaction } from '../../postgres/transaction.ts'
 import type { PostgresProjection } from '../definition.ts'
 import { type Table, viewName, viewSql } from './table.ts'
 
@@ -21,23 +22,20 @@ const standstillMs = 2_000
  * the view for too long: nothing has changed then, try again.
  */
 export const switchGeneration = async (pool: Pool, change: Switch): Promise<boolean> => {
-  const client = await pool.connect()
   try {
-    await client.query(`begin; set local synchronous_commit = on; set local lock_timeout = '1s'`)
-    const switched = await attempt(client, change)
-    await client.query(switched ? 'commit' : 'rollback')
-    return switched
+    return await transaction(pool, (client) => attempt(client, change))
   } catch (error) {
-    await client.query('rollback').catch(() => {})
-    if ((error as { code?: string }).code === '55P03') return false
+    if ((error as { code?: string }).code === lockNotAvailable) return false
     throw error
-  } finally {
-    client.release()
   }
 }
 
+/** Postgres's code where `lock_timeout` has run out. */
+const lockNotAvailable = '55P03'
+
 const attempt = async (client: PoolClient, { projection, from, to, table }: Switch): Promise<boolean> => {
   const { name } = projection
+  await client.query(`set local lock_timeout = '1s'`)
   const { rows: states } = await client.query<{ generation: number; state: string }>(
     `select generation, state from embudo.generations where projection = $1 and generation = any($2) order by generation for update`,
     [name, [from, to]],

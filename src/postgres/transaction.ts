@@ -1,13 +1,14 @@
 import type { Pool, PoolClient } from 'pg'
 
 /**
- * Committed synchronously, whatever the server's default: a journal entry that Postgres forgets is an effect
- * that nobody knows of. A process that is stopped in the middle loses its locks after `idleMs`.
+ * Committed synchronously unless told otherwise, whatever the server's default: a journal entry or an epoch that
+ * Postgres forgets is an effect or a fence that nobody knows of. A process that is stopped in the middle loses
+ * its locks after fifteen seconds. A connection that broke is closed and not handed out again.
  */
 export const transaction = async <T>(
   pool: Pool,
   work: (client: PoolClient) => Promise<T>,
-  idleMs = 15_000,
+  synchronousCommit: 'on' | 'off' = 'on',
 ): Promise<T> => {
   const client = await pool.connect()
   let broken: Error | undefined
@@ -18,7 +19,7 @@ export const transaction = async <T>(
   client.on('error', onError)
   try {
     await client.query(
-      `begin; set local synchronous_commit = on; set local idle_in_transaction_session_timeout = ${idleMs}`,
+      `begin; set local synchronous_commit = ${synchronousCommit}; set local idle_in_transaction_session_timeout = '15s'`,
     )
     const answer = await work(client)
     await client.query('commit')
