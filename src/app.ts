@@ -214,6 +214,7 @@ const readingRoutes = (parts: Parts): Route[] => {
           ...reading,
           listing: leadListing(profile),
           model: { name: profile.name, topic: topicName(prefix, profile.topic) },
+          historyOf: { name: 'events' },
           history: clickhouseHistory({ clickhouse, catalog, tables }),
         })),
     ...analyticsRoutes({ clickhouse, catalog }),

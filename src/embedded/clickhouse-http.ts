@@ -126,10 +126,13 @@ async function decoded(request: IncomingMessage): Promise<Readable> {
   return request.pipe(decoder)
 }
 
-/** Parameters of the address that belong to the protocol and not to the query's settings. */
+/**
+ * Parameters of the address that belong to the protocol and not to the query's settings. A session's id is taken and
+ * nothing is kept for it: many clients make one up for each connection, and hardly any use temporary tables.
+ */
 const protocolParameters = new Set(
   (
-    'query query_id database default_format user password role quota_key session_timeout session_check ' +
+    'query query_id database default_format user password role quota_key session_id session_timeout session_check ' +
     'compress decompress stacktrace buffer_size wait_end_of_query client_protocol_version ' +
     'enable_http_compression http_zlib_compression_level send_progress_in_http_headers http_response_buffer_size ' +
     'http_headers_progress_interval_ms http_native_compression_disable_checksumming_on_decompress'
@@ -140,7 +143,6 @@ function readOptions(url: URL, queryId: string): Omit<Statement, 'sql'> {
   const settings = new Map<string, string>()
   const parameters = new Map<string, string>()
   for (const [name, value] of url.searchParams) {
-    if (name === 'session_id') throw new HttpError(501, 'The embedded ClickHouse has no HTTP sessions')
     if (name.startsWith('param_')) parameters.set(name.slice('param_'.length), value)
     else if (!protocolParameters.has(name)) settings.set(name, value)
   }

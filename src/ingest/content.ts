@@ -7,7 +7,8 @@ export type BodyEncoding = 'identity' | 'gzip' | 'zstd'
 export const bodyKind = (headers: IncomingHttpHeaders): BodyKind | undefined => {
   const header = headers['content-type']
   if (header === 'application/json') return isBinary(headers) ? 'binary' : 'json'
-  if (header === undefined) return undefined
+  // The SDKs' binary mode leaves the content type out where the event has none; data is JSON then.
+  if (header === undefined) return isBinary(headers) ? 'binary' : undefined
   const [type = '', ...parameters] = header.toLowerCase().split(';')
   if (!parameters.every(isUtf8)) return undefined
   switch (type.trim()) {

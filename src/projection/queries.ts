@@ -93,12 +93,12 @@ export const rebuildProjection = async (
   return { generation: await beginGeneration(parts.pool, name, projection.version, target) }
 }
 
-/** Next offsets of a read model's live generation, by `<topic>:<partition>`. */
+/** Next offsets of a projection's live generation, by `<topic>:<partition>`; event tables have one generation. */
 export const livePositions = async (pool: Pool, model: string): Promise<Map<string, number>> => {
   const { rows } = await pool.query<{ topic: string; partition: number; next_offset: string }>(
     `select p.topic, p.partition, p.next_offset from embudo.positions p
-     join embudo.generations g on g.projection = p.reader and g.generation = p.generation and g.state = 'live'
-     where p.reader = $1`,
+     left join embudo.generations g on g.projection = p.reader and g.generation = p.generation
+     where p.reader = $1 and coalesce(g.state, 'live') = 'live'`,
     [model],
   )
   return new Map(rows.map((row) => [`${row.topic}:${row.partition}`, Number(row.next_offset)]))

@@ -13,6 +13,8 @@ export interface LeadParts extends ReadParts, ReadWaitParts {
   /** The read model behind it, and the topic as the broker knows it. */
   readonly model: { readonly name: string; readonly topic: string }
   readonly history: SubjectHistory
+  /** The projection that fills what the history is read from. */
+  readonly historyOf: { readonly name: string }
 }
 
 const leadSchema = z
@@ -126,11 +128,15 @@ export const leadRoutes = (parts: LeadParts): Route[] => {
       path: '/api/leads/{leadId}/events',
       tag: 'Leads',
       summary: 'All that happened to a lead, in order',
+      description:
+        'From the analytics tables: up to a second behind, unless Embudo-Position says what to wait for.',
       params: leadId,
       query: z.strictObject(pageParameters),
+      headers: positionHeader,
       answers: { 200: { description: 'A page, the oldest first', schema: pageOf(historySchema) } },
       problems: [400, 404, 503],
-      handle: async ({ params, query: { limit, cursor } }) => {
+      handle: async ({ params, query: { limit, cursor }, headers }) => {
+        await waitForPosition(parts, parts.historyOf, headers['embudo-position'])
         const after = cursor === undefined ? undefined : openHistoryCursor(cursor)
         const events = await parts.history.events(params.leadId, after, limit + 1)
         if (

@@ -12,19 +12,25 @@ export interface ReadWaitParts {
 
 /**
  * Read your own writes: resolves once the model has applied what the header `Embudo-Position` names. Places in
- * topics that the model does not read are no concern of its. Throws `bad_position`, and `position_not_reached`
- * when the wait is over.
+ * topics that the model does not read are no concern of its; one without a topic reads all. Throws `bad_position`,
+ * also for partitions that do not exist, and `position_not_reached` when the wait is over.
  */
 export const waitForPosition = async (
   parts: ReadWaitParts,
-  model: { readonly name: string; readonly topic: string },
+  model: { readonly name: string; readonly topic?: string },
   header: string | string[] | undefined,
 ): Promise<void> => {
   if (header === undefined || header === '') return
-  const wanted = parsePositions(String(header)).filter(({ topic }) => topic === model.topic)
+  const wanted = parsePositions(String(header)).filter(
+    ({ topic }) => model.topic === undefined || topic === model.topic,
+  )
   const deadline = parts.nowMs() + parts.readWaitMs
   for (let pauseMs = 5; wanted.length > 0; pauseMs = Math.min(pauseMs * 2, 100)) {
     const applied = await parts.readPositions(model.name)
+    const unknown = wanted.find(({ topic, partition }) => !applied.has(`${topic}:${partition}`))
+    if (unknown !== undefined && applied.size > 0) {
+      throw badPosition(`there is no partition ${unknown.partition} of ${unknown.topic}`)
+    }
     const behind = wanted.filter(
       ({ topic, partition, offset }) => (applied.get(`${topic}:${partition}`) ?? 0) <= offset,
     )
@@ -48,14 +54,10 @@ export const waitForPosition = async (
 export const parsePositions = (header: string): { topic: string; partition: number; offset: number }[] =>
   header.split(',').map((text) => {
     const match = /^\s*([\w.-]{1,249}):(\d{1,9}):(\d{1,15})\s*$/.exec(text)
-    if (match === null) {
-      throw new EmbudoError(
-        'bad_position',
-        'Embudo-Position: expected <topic>:<partition>:<offset>[, ...], as an answer gave it',
-        {
-          facts: { field: 'Embudo-Position' },
-        },
-      )
-    }
+    if (match === null)
+      throw badPosition('expected <topic>:<partition>:<offset>[, ...], as an answer gave it')
     return { topic: match[1]!, partition: Number(match[2]), offset: Number(match[3]) }
   })
+
+const badPosition = (detail: string): EmbudoError =>
+  new EmbudoError('bad_position', `Embudo-Position: ${detail}`, { facts: { field: 'Embudo-Position' } })

@@ -149,15 +149,16 @@ const measured = ({ of, field }: Measure): string => {
   switch (of) {
     case 'sum':
       return `sum(${column})`
-    // Money stays exact: a decimal divided by a whole number is a decimal of the same scale.
     case 'avg':
-      return field.kind.is === 'decimal'
-        ? `sum(${column}) / nullIf(toInt64(count(${column})), 0)`
-        : `avg(${column})`
+      return field.kind.is === 'decimal' ? decimalMean(column, field.kind.scale) : `avg(${column})`
     default:
       return `quantileExact(0.95)(${column})`
   }
 }
+
+/** Never a double: a decimal divided by a whole number is cut off at its scale, so two digits more are rounded. */
+const decimalMean = (column: string, scale: number): string =>
+  `round(CAST(sum(${column}) AS Decimal(38, ${scale + 2})) / nullIf(toInt64(count(${column})), 0), ${scale})`
 
 const seriesOf = (asked: Timeseries, rows: readonly Row[]): TimeseriesAnswer['series'] => {
   const groups = Map.groupBy(rows, (row) => row._group)

@@ -76,6 +76,7 @@ export const startFace = async (options: FaceOptions = {}) => {
     ...eventRoutes(catalog, prefix),
     ...leadWriteRoutes({ catalog, log, validate, toRecord, newId }),
     ...leadRoutes({
+      historyOf: { name: 'events' },
       ...reading,
       listing: leadListing(leadProfile),
       model: { name: 'lead_profile', topic: 'embudo.leads' },
