@@ -17,22 +17,6 @@ describe('the statement of a page', () => {
     return [text.slice(text.indexOf(' from ')), values]
   }
 
-  it('refuses a partition that the model does not have, rather than have a caller wait for ever', async () => {
-    const parts = {
-      readPositions: async () => new Map([['t:0', 3]]),
-      readWaitMs: 1_000,
-      nowMs: () => 0,
-      wait: async () => {},
-    }
-    await expect(waitForPosition(parts, { name: 'm', topic: 't' }, 't:77:1')).rejects.toMatchObject({
-      code: 'bad_position',
-    })
-    await expect(waitForPosition(parts, { name: 'm' }, 'other:0:1')).rejects.toMatchObject({
-      code: 'bad_position',
-    })
-    await expect(waitForPosition(parts, { name: 'm' }, 't:0:2')).resolves.toBeUndefined()
-  })
-
   it('begins at the key', () => {
     expect(tail({})).toEqual([' from public."m" order by "id" asc limit 3', []])
   })
@@ -121,6 +105,22 @@ describe('waiting for a position', () => {
 
   it('gives up in time', async () => {
     await expect(waiting([]).answer).rejects.toMatchObject({ code: 'position_not_reached', retriable: true })
+  })
+
+  it('refuses a partition that the model does not have, rather than have a caller wait for ever', async () => {
+    const parts = {
+      readPositions: async () => new Map([['t:0', 3]]),
+      readWaitMs: 1_000,
+      nowMs: () => 0,
+      wait: async () => {},
+    }
+    await expect(waitForPosition(parts, { name: 'm', topic: 't' }, 't:77:1')).rejects.toMatchObject({
+      code: 'bad_position',
+    })
+    await expect(waitForPosition(parts, { name: 'm' }, 'other:0:1')).rejects.toMatchObject({
+      code: 'bad_position',
+    })
+    await expect(waitForPosition(parts, { name: 'm' }, 't:0:2')).resolves.toBeUndefined()
   })
 
   it('reads the header as answers write it', () => {
