@@ -41,14 +41,12 @@ describe('the tree', () => {
         'bin/*',
       ),
     ]
-    const home =
-      /(?:\/home\/|\/Users\/|\/root\/)\w|https?:\/\/[^/\s'"]*(?:artifactory|nexus|jfrog|verdaccio)/
+    const place =
+      /(?:\/home\/|\/Users\/|\/root\/)\w|https?:\/\/(?:registry|repo\d*|deb|proxy|files|index)\.\w/
     expect(
-      own.filter((file) => file !== 'test/architecture/tree.test.ts' && home.test(textOf(file))),
+      own.filter((file) => file !== 'test/architecture/tree.test.ts' && place.test(textOf(file))),
     ).toEqual([])
-    const hosts = [...textOf('package-lock.json').matchAll(/"resolved": "(https?:\/\/[^/]+)/g)].map(
-      (match) => match[1],
-    )
-    expect(hosts.filter((host) => host !== 'none')).toEqual([])
+    // Whoever installs has a registry of their own.
+    expect(textOf('package-lock.json')).not.toContain('"resolved": "http')
   })
 })
