@@ -8,7 +8,7 @@ import { coloursOf } from './output.ts'
 export const exitStatus = { done: 0, failed: 1, wrongUse: 2 } as const
 
 /** Errors that are not the program's but the caller's. */
-const wrongUse = new Set(['wrong_use', 'config_invalid'])
+const wrongUse = new Set(['wrong_use', 'config_invalid', 'cannot_listen'])
 
 /** Runs one command line, without the two words in front of it, and says with what status to exit. */
 export const runCommandLine = async (

@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { createWriteStream } from 'node:fs'
 import { createInterface } from 'node:readline'
+import { EmbudoError } from '../define/error.ts'
 
 export interface RoleProcessOptions {
   readonly name: string
@@ -19,6 +20,12 @@ export interface RoleProcess extends AsyncDisposable {
   readonly ready: Promise<string>
 }
 
+/** What the program exits with when its settings cannot be right: it said why. */
+const wrongUse = 2
+
+const notStarted = ({ name, logFile }: RoleProcessOptions): EmbudoError =>
+  new EmbudoError('role_not_started', `${name} cannot start with these settings: see above, or ${logFile}`)
+
 /** How long a role may take to finish what it has accepted. */
 const stopPatienceMs = 20_000
 const longestRestartDelayMs = 5_000
@@ -32,6 +39,7 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
   let child: ChildProcess | undefined
   let stopping = false
   let failures = 0
+  let hasServed = false
   let timer: NodeJS.Timeout | undefined
 
   const start = (): void => {
@@ -54,6 +62,7 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
       const { ready: address } = message as { ready?: string }
       if (address === undefined) return
       failures = 0
+      hasServed = true
       options.onStarted({ pid: started.pid!, address })
       resolve(address)
     })
@@ -62,7 +71,7 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
       if (stopping) return
       const why = signal ?? `status ${code}`
       // Wrong settings do not become right by trying again.
-      if (code === 2) return reject(new Error(`${options.name} ended with ${why}; see ${options.logFile}`))
+      if (code === wrongUse && !hasServed) return reject(notStarted(options))
       options.onRestart(why)
       timer = setTimeout(start, Math.min(longestRestartDelayMs, 100 * 2 ** failures++))
     })
