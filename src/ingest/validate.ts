@@ -2,6 +2,7 @@ import * as z from 'zod'
 import type { Catalog, EventDefinition } from '../define/catalog.ts'
 import type { Field } from '../define/field.ts'
 import { fromUnits, toUnits } from '../define/money.ts'
+import type { EventToAppend } from '../log/event-record.ts'
 import type { PersonalData } from '../privacy/personal.ts'
 import { envelopeSchema, extensionText, isExtensionName, maxExtensions } from './envelope.ts'
 import { type EventError, eventError } from './event-error.ts'
@@ -12,17 +13,7 @@ import { nearest } from './nearest.ts'
 import { normalTime } from './time.ts'
 
 /** An event that may be appended: complete, normalised, its personal texts sealed. */
-export interface ValidEvent {
-  readonly event: EventDefinition
-  readonly id: string
-  readonly source: string
-  readonly time: string
-  readonly subject: string
-  readonly data: Readonly<Record<string, unknown>>
-  readonly traceparent: string | undefined
-  /** CloudEvents extension attributes, correlation and causation included, by name. */
-  readonly extensions: ReadonlyArray<readonly [name: string, value: string]>
-}
+export type ValidEvent = EventToAppend
 
 /** What the request says about each of its events. */
 export interface Sender {
