@@ -80,9 +80,12 @@ const argumentAfter = (flag: string, pid: number): string => {
   return words[words.indexOf(flag) + 1] ?? ''
 }
 
+/** Where no locale is set, Java would read and print ASCII. */
+const utf8 = ['-Dfile.encoding=UTF-8', '-Dsun.stdout.encoding=UTF-8', '-Dstdout.encoding=UTF-8']
+
 const java = async (...args: string[]): Promise<string> => {
   const { status, stdout, stderr } = await finished(
-    spawn('java', args, { stdio: ['ignore', 'pipe', 'pipe'] }),
+    spawn('java', [...utf8, ...args], { stdio: ['ignore', 'pipe', 'pipe'] }),
   )
   if (status !== 0) throw new Error(`java ended with ${status}: ${stderr}`)
   return stdout
