@@ -33,7 +33,13 @@ import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { startProjections } from './projection/manager.ts'
-import { lagOf, listProjections, livePositions, rebuildProjection } from './projection/queries.ts'
+import {
+  lagOf,
+  listProjections,
+  livePositions,
+  type ProjectionQueryParts,
+  rebuildProjection,
+} from './projection/queries.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
@@ -192,7 +198,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
 }
 
 const readingRoutes = (parts: Parts): Route[] => {
-  const { config, catalog, pool, log, clickhouse, projections } = parts
+  const { config, catalog, pool, clickhouse, projections } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
   const reading = {
     pool,
@@ -204,7 +210,7 @@ const readingRoutes = (parts: Parts): Route[] => {
   }
   const models = projections.filter(isInPostgres)
   const profile = models.find((model) => model.name === 'lead_profile')
-  const queryParts = { pool, log, catalog, prefix, projections, now: () => new Date() }
+  const queryParts = projectionQueryParts(parts)
   const tables = async () => ({ all: 'events', of: (eventType: string) => eventType })
   return [
     ...readModelRoutes({ ...reading, models, prefix }),
@@ -228,6 +234,12 @@ const readingRoutes = (parts: Parts): Route[] => {
     }),
   ]
 }
+
+const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
+  ...{ catalog, pool, log, projections },
+  prefix: config.EMBUDO_TOPIC_PREFIX,
+  now: () => new Date(),
+})
 
 const startWork = async (
   parts: Parts,
@@ -255,7 +267,7 @@ const startWork = async (
   const shared = { log, codec, catalog, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
-    metrics.collectLag(() => lagOf({ pool, log, catalog, prefix, projections, now: () => new Date() }))
+    metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
     const models = projections.filter(isInPostgres)
     const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
