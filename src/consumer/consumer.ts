@@ -1,12 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
+import { topicName } from '../define/catalog.ts'
 import { EmbudoError, isRetriable, messageOf } from '../define/error.ts'
-import type { Log, LogBatch, LogReader, PartitionBounds } from '../log/port.ts'
+import { duplicatesWithin, type TopicDefinition } from '../define/topic.ts'
+import type { Log, LogReader, PartitionBounds } from '../log/port.ts'
+import { type DistinctBatch, distinct } from './distinct.ts'
+import { type IdentityHash, identityHash } from './identity-hash.ts'
 import { verifyMark } from './mark.ts'
 import type { Membership } from './membership.ts'
 import { type PartitionOf, type Position, raiseEpoch } from './positions.ts'
 import { type PartitionStatus, reportStatus } from './status.ts'
+import { keepTopicConstants, type TopicConstants } from './topic-constants.ts'
 
 export type { PartitionStatus } from './status.ts'
 
@@ -14,22 +19,28 @@ export interface ConsumerOptions {
   /** `lead_profile`, `events`, `saga:enrollment` */
   readonly reader: string
   readonly generation: number
-  /** The broker's names. */
-  readonly topics: readonly string[]
+  readonly topics: readonly TopicDefinition[]
   /**
    * Runs one partition that this process owns, until `signal` aborts or it throws. Called anew after each
    * take-over and after each retriable error, with a position that is fresh: its epoch was just raised, and its
-   * mark was found in the log. An error that is not retriable stops the partition, and its status says why.
+   * mark was found in the log. Duplicates are dropped already. An error that is not retriable stops the partition, and its status says why.
    */
-  readonly run: (position: Position, batches: AsyncIterable<LogBatch>, signal: AbortSignal) => Promise<void>
+  readonly run: (
+    position: Position,
+    batches: AsyncIterable<DistinctBatch>,
+    signal: AbortSignal,
+  ) => Promise<void>
 }
 
 export interface ConsumerParts {
   readonly log: Log
+  /** Of the topics' names. */
+  readonly prefix: string
   readonly pool: Pool
   readonly membership: Membership
   readonly logger: Logger
   readonly random?: () => number
+  readonly hash?: IdentityHash
 }
 
 export interface Consumer extends AsyncDisposable {
@@ -45,18 +56,25 @@ const partitionBufferBytes = 1024 * 1024
 export const startConsumer = async (options: ConsumerOptions, parts: ConsumerParts): Promise<Consumer> => {
   const { log, membership } = parts
   const logger = parts.logger.child({ reader: options.reader, generation: options.generation })
-  const all = await partitionsOf(log, options)
+  const topics = options.topics.map((topic) => ({
+    name: topicName(parts.prefix, topic),
+    duplicatesWithin: duplicatesWithin(topic),
+  }))
+  await keepTopicConstants(parts.pool, topics)
+  const all = await partitionsOf(log, options, topics)
   const reader = log.reader({ maxBufferedBytes: partitionBufferBytes })
   const running = new Map<string, Running>()
   let stopped = false
 
+  const hash = parts.hash ?? identityHash()
+
   const settle = (): void => {
-    for (const of of all) {
+    for (const { of, duplicatesWithin } of all) {
       const key = `${of.topic}:${of.partition}`
       const owned = !stopped && membership.owns(of.reader, of.topic, of.partition)
       const task = running.get(key)
       if (owned && task === undefined) {
-        const started = superviseTask(of, options.run, { ...parts, logger, reader })
+        const started = superviseTask(of, options.run, { ...parts, logger, reader, hash, duplicatesWithin })
         running.set(key, started)
         // A partition given up and taken back while its last batch still ends starts again here.
         void started.done.then(() => {
@@ -95,7 +113,8 @@ interface Running {
 const superviseTask = (
   of: PartitionOf,
   run: ConsumerOptions['run'],
-  parts: ConsumerParts & { readonly reader: LogReader },
+  parts: Required<Pick<ConsumerParts, 'hash'>> &
+    ConsumerParts & { readonly reader: LogReader; readonly duplicatesWithin: number },
 ): Running => {
   const abort = new AbortController()
   const { signal } = abort
@@ -107,19 +126,19 @@ const superviseTask = (
   }
 
   const attempt = async (): Promise<void> => {
-    const position = await takeOver(parts, of, signal)
+    const { position, start } = await takeOver(parts, of, signal)
     become('running')
     const ending = new AbortController()
     const ends = AbortSignal.any([signal, ending.signal])
-    const batches = parts.reader
-      .read(of.topic, of.partition, position.nextOffset, ends)
-      [Symbol.asyncIterator]()
+    const from = position.nextOffset
+    const windowStart = Math.max(start, from - parts.duplicatesWithin)
+    const batches = distinct(parts.reader.read(of.topic, of.partition, windowStart, ends), { ...parts, from })
     try {
-      await run(position, { [Symbol.asyncIterator]: () => batches }, ends)
+      await run(position, batches, ends)
     } finally {
       // The reader reads a partition once at a time: the next attempt begins when this reading has ended.
       ending.abort()
-      await batches.return?.()
+      await batches.return()
     }
   }
 
@@ -151,12 +170,12 @@ const takeOver = async (
   { pool, log, reader }: ConsumerParts & { readonly reader: LogReader },
   of: PartitionOf,
   signal: AbortSignal,
-): Promise<Position> => {
-  const { start } = await boundsOf(log, of)
-  const position = await raiseEpoch(pool, of, start)
+): Promise<{ readonly position: Position; readonly start: number }> => {
+  const position = await raiseEpoch(pool, of, (await boundsOf(log, of)).start)
   // Asked again: until the epoch was raised, another could move the position past the end that was seen before.
-  await verifyMark(position, await boundsOf(log, of), reader, signal)
-  return position
+  const bounds = await boundsOf(log, of)
+  await verifyMark(position, bounds, reader, signal)
+  return { position, start: bounds.start }
 }
 
 const boundsOf = async (log: Log, of: PartitionOf): Promise<PartitionBounds> => {
@@ -171,12 +190,18 @@ const boundsOf = async (log: Log, of: PartitionOf): Promise<PartitionBounds> => 
 
 const partitionsOf = async (
   log: Log,
-  { reader, generation, topics }: ConsumerOptions,
-): Promise<PartitionOf[]> => {
-  const bounds = await Promise.all(topics.map((topic) => log.bounds(topic)))
-  return topics.flatMap((topic, index) =>
-    bounds[index]!.map(({ partition }): PartitionOf => ({ reader, generation, topic, partition })),
+  { reader, generation }: ConsumerOptions,
+  topics: readonly TopicConstants[],
+): Promise<{ readonly of: PartitionOf; readonly duplicatesWithin: number }[]> => {
+  const partitions = await Promise.all(
+    topics.map(async ({ name, duplicatesWithin }) =>
+      (await log.bounds(name)).map(({ partition }) => ({
+        of: { reader, generation, topic: name, partition },
+        duplicatesWithin,
+      })),
+    ),
   )
+  return partitions.flat()
 }
 
 /** Postgres's and the system's own errors of lost connections; ours say it themselves. */

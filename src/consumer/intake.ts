@@ -1,4 +1,4 @@
-import type { LogBatch } from '../log/port.ts'
+import type { DistinctBatch } from './distinct.ts'
 
 /**
  * Batches that adapt to load: whatever has come in while the last was worked on is the next, at most
@@ -6,11 +6,11 @@ import type { LogBatch } from '../log/port.ts'
  * while `maxRecords` wait. Ends when the batches do, or when `signal` aborts.
  */
 export async function* intake(
-  batches: AsyncIterable<LogBatch>,
+  batches: AsyncIterable<DistinctBatch>,
   maxRecords: number,
   signal: AbortSignal,
-): AsyncGenerator<readonly LogBatch[], void, void> {
-  const waiting: LogBatch[] = []
+): AsyncGenerator<readonly DistinctBatch[], void, void> {
+  const waiting: DistinctBatch[] = []
   let records = 0
   /** What the log was known to have with the last batch, and how far that came. */
   let end = 0
@@ -25,9 +25,9 @@ export async function* intake(
     try {
       for await (const batch of batches) {
         waiting.push(batch)
-        records += batch.records.length
+        records += sizeOf(batch)
         end = batch.highWatermark
-        reached = batch.records.at(-1)!.offset + 1
+        reached = batch.last.offset + 1
         wakeTaker()
         while (records >= maxRecords && !leaving.signal.aborted)
           await new Promise<void>((wake) => (wakeFiller = wake))
@@ -54,12 +54,12 @@ export async function* intake(
         await new Promise<void>((resolve) => (wakeTaker = resolve))
       }
       if (waiting.length === 0 || signal.aborted) break
-      const taken: LogBatch[] = []
+      const taken: DistinctBatch[] = []
       let count = 0
-      while (waiting.length > 0 && (count === 0 || count + waiting[0]!.records.length <= maxRecords)) {
+      while (waiting.length > 0 && (count === 0 || count + sizeOf(waiting[0]!) <= maxRecords)) {
         const batch = waiting.shift()!
         taken.push(batch)
-        count += batch.records.length
+        count += sizeOf(batch)
       }
       records -= count
       wakeFiller()
@@ -72,3 +72,6 @@ export async function* intake(
     wakeFiller()
   }
 }
+
+/** Duplicates count: a batch of nothing else holds its bytes too. */
+const sizeOf = ({ records, duplicates }: DistinctBatch): number => records.length + duplicates

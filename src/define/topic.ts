@@ -1,3 +1,4 @@
+import { EmbudoError } from './error.ts'
 import type { EventCatalog, TopicName } from './event.ts'
 
 type DataOf<Name extends TopicName> = EventCatalog[Name][keyof EventCatalog[Name]]
@@ -13,6 +14,20 @@ export interface TopicDefinition<Name extends TopicName = TopicName, Subject ext
   readonly joinsOn?: string
   /** Default: for ever. */
   readonly retentionMs?: number
+  /**
+   * A record is a duplicate where its source and id stand on its partition within this many records before it.
+   * Default 100,000. Fixed once the topic has been read: a rebuild would drop others than were dropped live.
+   */
+  readonly duplicatesWithin?: number
+}
+
+/** Throws `topic_definition` for what is no window: each record of it takes 25 bytes a partition and reader. */
+export const duplicatesWithin = ({ name, duplicatesWithin: records = 100_000 }: TopicDefinition): number => {
+  if (Number.isInteger(records) && records >= 1 && records <= 10_000_000) return records
+  throw new EmbudoError(
+    'topic_definition',
+    `duplicatesWithin of the topic ${name}: expected a whole number from 1 to 10,000,000, got ${records}`,
+  )
 }
 
 export const topic = <const Name extends TopicName, const Subject extends keyof DataOf<Name> & string>(

@@ -121,20 +121,31 @@ class FetchedRecord implements LogRecord {
   }
 
   header(name: string): string | undefined {
-    const bytes = this.#bytes
-    const cursor = new Cursor(bytes, this.#headersAt)
+    const cursor = new Cursor(this.#bytes, this.#headersAt)
+    const length = this.#find(name, cursor)
+    return length < 0 ? undefined : this.#bytes.toString('utf8', cursor.at, cursor.at + length)
+  }
+
+  copyHeader(name: string, into: Buffer, at: number): number {
+    const cursor = new Cursor(this.#bytes, this.#headersAt)
+    const length = this.#find(name, cursor)
+    const fits = Math.min(length, into.length - at)
+    for (let index = 0; index < fits; index++) into[at + index] = this.#bytes[cursor.at + index]!
+    return length
+  }
+
+  /** Moves the cursor to the value of the first header of that name; its length, -1 where there is none. */
+  #find(name: string, cursor: Cursor): number {
     for (let left = cursor.varint(); left > 0 && cursor.at < this.#end; left--) {
       const nameLength = cursor.varint()
-      if (nameLength < 0) return undefined
+      if (nameLength < 0) return -1
       const nameAt = cursor.at
       cursor.at += nameLength
       const valueLength = cursor.varint()
-      if (isText(bytes, nameAt, nameLength, name)) {
-        return valueLength < 0 ? undefined : bytes.toString('utf8', cursor.at, cursor.at + valueLength)
-      }
+      if (isText(this.#bytes, nameAt, nameLength, name)) return valueLength
       if (valueLength > 0) cursor.at += valueLength
     }
-    return undefined
+    return -1
   }
 
   headers(): Record<string, string> {

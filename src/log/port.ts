@@ -11,9 +11,22 @@ export interface TopicSpec {
   readonly settings: Readonly<Record<string, string>>
 }
 
-export interface AppendRecord {
+/** `EncodedRecord` is what is appended by the million; `PlainRecord` is for whoever writes a few. */
+export type AppendRecord = EncodedRecord | PlainRecord
+
+export interface EncodedRecord {
   readonly topic: string
   readonly partition: number
+  /** Key, value and headers as record-body.ts writes them. */
+  readonly body: Buffer
+}
+
+export interface PlainRecord extends RecordContent {
+  readonly topic: string
+  readonly partition: number
+}
+
+export interface RecordContent {
   readonly key: Buffer
   readonly value: Buffer
   readonly headers: ReadonlyArray<readonly [name: string, value: string]>
@@ -34,6 +47,11 @@ export interface LogRecord {
   readonly value: Buffer | null
   /** The first header of that name as text; scanned for on each call, nothing is decoded before. */
   header(name: string): string | undefined
+  /**
+   * Copies the first header of that name into `into`, from `at` on, as far as it fits. Answers how long it is, -1
+   * where there is none. For what is asked of every record: it makes no object.
+   */
+  copyHeader(name: string, into: Buffer, at: number): number
   headers(): Record<string, string>
 }
 

@@ -55,7 +55,6 @@ export const startProjections = async (
   ): Promise<Consumer> => {
     const table = tableOf(projection, generation)
     await prepareGeneration(pool, projection, table, state === 'live')
-    const topic = topicName(prefix, projection.topic)
     const projector: ProjectorParts = {
       ...parts,
       table,
@@ -66,7 +65,10 @@ export const startProjections = async (
       projection.kind === 'tally'
         ? projectTally(projection, projector)
         : projectReadModel(projection, projector)
-    return await startConsumer({ reader: projection.name, generation, topics: [topic], run }, parts)
+    return await startConsumer(
+      { reader: projection.name, generation, topics: [projection.topic], run },
+      parts,
+    )
   }
 
   const settle = async (): Promise<void> => {

@@ -1,10 +1,10 @@
 import type { Pool, PoolClient } from 'pg'
+import type { DistinctBatch } from '../consumer/distinct.ts'
 import { markOf } from '../consumer/mark.ts'
 import { movePosition, type Position } from '../consumer/positions.ts'
 import type { DomainEvent } from '../define/event.ts'
 import type { AwaitsDefinition, SagaDefinition } from '../define/saga.ts'
 import type { Codec } from '../log/codec.ts'
-import type { LogBatch } from '../log/port.ts'
 import { transaction } from '../postgres/transaction.ts'
 import { sagaIdOf } from './deterministic-id.ts'
 import { writeJournal } from './store.ts'
@@ -42,7 +42,7 @@ export const takeIn = async (
 export const eventsOfInterest = async (
   codec: Codec,
   types: ReadonlySet<string>,
-  batch: LogBatch,
+  batch: DistinctBatch,
 ): Promise<DomainEvent[]> => {
   const events: DomainEvent[] = []
   for (const record of batch.records) {
@@ -71,10 +71,10 @@ const copied = (event: DomainEvent): DomainEvent => ({
 })
 
 /** Where a reader stands after a batch. */
-export const positionAfter = ({ records }: LogBatch): Pick<Position, 'nextOffset' | 'mark'> => {
-  const last = records.at(-1)!
-  return { nextOffset: last.offset + 1, mark: markOf(last) }
-}
+export const positionAfter = ({ last }: DistinctBatch): Pick<Position, 'nextOffset' | 'mark'> => ({
+  nextOffset: last.offset + 1,
+  mark: markOf(last),
+})
 
 export const typesOfInterest = ({ newest, all }: SagaVersions): Set<string> =>
   new Set([newest.startedBy, ...awaits(all).flatMap(({ verdicts }) => [...verdicts.keys()])])

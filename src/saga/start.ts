@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { startConsumer } from '../consumer/consumer.ts'
 import type { Membership } from '../consumer/membership.ts'
-import { type Catalog, topicName } from '../define/catalog.ts'
+import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import type { SagaDefinition } from '../define/saga.ts'
 import type { Codec } from '../log/codec.ts'
@@ -48,7 +48,7 @@ export interface Sagas extends AsyncDisposable {
 
 /** Starts everything that sagas need: their effects, the runner, the outbox, and last what feeds them. */
 export const startSagas = async (parts: SagaParts): Promise<Sagas> => {
-  const { pool, logger, prefix, catalog } = parts
+  const { pool, logger, catalog } = parts
   const within = parts.within ?? {}
   const stranger = Object.keys(within).find(
     (key) => !parts.sagas.some(({ name }) => key.startsWith(`${name}.`)),
@@ -108,7 +108,7 @@ export const startSagas = async (parts: SagaParts): Promise<Sagas> => {
 
   for (const versions of versionsOf(definitions)) {
     const types = typesOfInterest(versions)
-    const topics = new Set([...types].map((type) => topicName(prefix, catalog.events.get(type)!.topic)))
+    const topics = new Set([...types].map((type) => catalog.events.get(type)!.topic))
     stack.use(
       await startConsumer(
         {

@@ -11,7 +11,7 @@ const maxLinks = 32
  * recorded where no record was sampled.
  */
 export const startBatchSpan = (tracing: Tracing, reader: string, batches: readonly LogBatch[]): Span => {
-  const first = batches[0]
+  const first = batches.find(({ records }) => records.length > 0)
   if (!tracing.enabled || first === undefined) return noTracing.start(reader, { kind: 'consumer' })
   const sampled = sampledTraceparents(batches, maxLinks)
   if (sampled.length === 0) return noTracing.start(reader, { kind: 'consumer' })
@@ -27,7 +27,7 @@ export const startBatchSpan = (tracing: Tracing, reader: string, batches: readon
       'messaging.batch.message_count': batches.reduce((sum, { records }) => sum + records.length, 0),
       'messaging.kafka.offset': first.records[0]!.offset,
       'embudo.reader': reader,
-      'embudo.offset.last': batches.at(-1)!.records.at(-1)!.offset,
+      'embudo.offset.last': batches.findLast(({ records }) => records.length > 0)!.records.at(-1)!.offset,
     },
   })
 }

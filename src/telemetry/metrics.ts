@@ -23,7 +23,7 @@ export interface AppendMetrics {
 
 export interface ProjectionMetrics {
   /** Written and committed. */
-  batch(records: number, seconds: number): void
+  batch(batch: { readonly records: number; readonly duplicates: number; readonly seconds: number }): void
 }
 
 export interface SagaMetrics {
@@ -45,10 +45,11 @@ export interface SagaCount {
   readonly count: number
 }
 
-export const createMetrics = (role: string): Metrics => {
+/** `process`: its number, where several of these roles answer on one port; a label then, so that no series jumps. */
+export const createMetrics = (role: string, process?: number): Metrics => {
   const registry = new Registry()
   const registers = [registry]
-  registry.setDefaultLabels({ role })
+  registry.setDefaultLabels({ role, ...(process === undefined ? {} : { process: String(process) }) })
   collectDefaultMetrics({ register: registry })
 
   const appendSeconds = new Histogram({
@@ -60,6 +61,12 @@ export const createMetrics = (role: string): Metrics => {
   const applied = new Counter({
     name: 'embudo_projection_applied_total',
     help: 'Records whose effect on a projection is committed, those that it has no interest in included.',
+    labelNames: ['projection'],
+    registers,
+  })
+  const duplicatesDropped = new Counter({
+    name: 'embudo_projection_duplicates_total',
+    help: 'Records dropped because their source and id stand shortly before them on the partition.',
     labelNames: ['projection'],
     registers,
   })
@@ -130,11 +137,13 @@ export const createMetrics = (role: string): Metrics => {
     },
     projection: memo((projection) => {
       const count = applied.labels(projection)
+      const dropped = duplicatesDropped.labels(projection)
       const sizes = batchRecords.labels(projection)
       const durations = batchSeconds.labels(projection)
       return {
-        batch: (records, seconds) => {
+        batch: ({ records, duplicates, seconds }) => {
           count.inc(records)
+          dropped.inc(duplicates)
           sizes.observe(records)
           durations.observe(seconds)
         },

@@ -4,8 +4,13 @@ import { type Effect, startEffectSpan } from './effect-spans.ts'
 import type { Metrics, StepOutcome } from './metrics.ts'
 import type { Tracing } from './span.ts'
 
+export interface ObservedBatch extends LogBatch {
+  /** Dropped from it. */
+  readonly duplicates: number
+}
+
 /** Called as a reader takes batches; what it returns, once their effect is committed or has failed. */
-export type ObserveBatches = (reader: string, batches: readonly LogBatch[]) => (error?: unknown) => void
+export type ObserveBatches = (reader: string, batches: readonly ObservedBatch[]) => (error?: unknown) => void
 
 /** Called as a saga's call or undo begins; what it returns, as it ends. */
 export type ObserveEffect = (effect: Effect) => (outcome: StepOutcome, error?: unknown) => void
@@ -18,8 +23,12 @@ export const batchObserver =
     return (error) => {
       span.end(undefined, error)
       if (error !== undefined) return
-      const records = batches.reduce((sum, batch) => sum + batch.records.length, 0)
-      metrics.projection(reader).batch(records, (nowMs() - startedAt) / 1000)
+      let [records, duplicates] = [0, 0]
+      for (const batch of batches) {
+        records += batch.records.length
+        duplicates += batch.duplicates
+      }
+      metrics.projection(reader).batch({ records, duplicates, seconds: (nowMs() - startedAt) / 1000 })
     }
   }
 

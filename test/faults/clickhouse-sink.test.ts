@@ -126,7 +126,7 @@ describe('the ClickHouse sink', () => {
 
   it('leaves no partition waiting for the room of one that was let go', async () => {
     const story = new Story(world)
-    await story.append(90)
+    await story.appendOnce(90)
     const insertBegins = Promise.withResolvers<void>()
     const insertsMayRun = Promise.withResolvers<void>()
     const clickhouse = wrapped(world.clickhouse, async (name, run) => {
@@ -144,7 +144,7 @@ describe('the ClickHouse sink', () => {
     const full = worker.own(0)
     await insertBegins.promise
     // One flush is on its way, and as much as may wait waits for the next.
-    await story.append(90)
+    await story.appendOnce(90)
     await vi.waitFor(() => expect(worker.sink.status().pendingRows).toBe(30), patient)
     worker.own(1)
     await vi.waitFor(() => expect(worker.sink.status().partitions).toBe(2), patient)
@@ -196,9 +196,9 @@ describe('the ClickHouse sink', () => {
 
   it('stops a partition loudly before a record that cannot be a row, and goes on in the others', async () => {
     const story = new Story(world)
-    await story.append(30)
+    await story.appendOnce(30)
     await story.appendValue(1, Buffer.from([0, 0, 0, 0, 1, 200]))
-    await story.append(30)
+    await story.appendOnce(30)
     await using worker = story.start()
     await expect.poll(() => story.positions(), patient).toEqual([20, 10, 20])
     expect(worker.errors).toEqual([
@@ -214,7 +214,7 @@ describe('the ClickHouse sink', () => {
 
 const dieAt = async (world: World, call: number, when: 'before' | 'after'): Promise<void> => {
   const story = new Story(world)
-  await story.append(90)
+  await story.appendOnce(90)
   let calls = 0
   const dying: Step = async (_, run) => {
     calls++
@@ -239,7 +239,7 @@ const dieAt = async (world: World, call: number, when: 'before' | 'after'): Prom
     )
   }
   await using _ = story.start({ limits })
-  await story.append(30)
+  await story.appendOnce(30)
   await story.untilWhole()
 }
 

@@ -9,6 +9,8 @@ import { exampleEvent } from '../../src/ingest/example.ts'
 import { NdjsonLines } from '../../src/ingest/ndjson.ts'
 import { eventValidator } from '../../src/ingest/validate.ts'
 import { Codec } from '../../src/log/codec.ts'
+import { decodeBatches } from '../../src/log/decode-batch.ts'
+import { encodeBatch } from '../../src/log/encode-batch.ts'
 import { recordEncoder } from '../../src/log/event-record.ts'
 import { passThrough } from '../../src/privacy/pass-through.ts'
 
@@ -99,12 +101,8 @@ describe('accepted events', () => {
         const valid = validate(structuredClone(wire), sender)
         if ('refused' in valid) throw new Error(JSON.stringify(valid.refused))
         const record = toRecord(valid)
-        const header = (name: string) => record.headers.find(([own]) => own === name)?.[1]
-        const read = codec.event(
-          { offset: 0, timestamp: 0, key: record.key, value: record.value, header, headers: () => ({}) },
-          record.topic,
-          0,
-        )
+        const [appended] = decodeBatches(encodeBatch([record], 0))
+        const read = codec.event(appended!, record.topic, 0)
         expect(read.subject).toBe((wire.data as Record<string, unknown>)[event.topic.subject])
         expect([read.type, read.id, read.source]).toEqual([
           wire.type,

@@ -3,7 +3,7 @@ import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { type PartitionStatus, startConsumer } from '../../consumer/consumer.ts'
 import type { Membership } from '../../consumer/membership.ts'
-import { type Catalog, topicName } from '../../define/catalog.ts'
+import type { Catalog } from '../../define/catalog.ts'
 import type { EventTablesDefinition } from '../../define/event-tables.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { Log } from '../../log/port.ts'
@@ -41,10 +41,9 @@ export const startEventTables = async (options: EventTablesOptions): Promise<Eve
   if (options.isLive !== false) await nameEventTables(clickhouse, catalog, generation)
 
   const sink = new EventSink(options)
-  const topics = catalog.topics.map((topic) => topicName(prefix, topic))
   const consumer = await startConsumer(
-    { reader: definition.name, generation, topics, run: sink.run },
-    { log, pool, membership, logger },
+    { reader: definition.name, generation, topics: catalog.topics, run: sink.run },
+    { log, prefix, pool, membership, logger },
   )
   return {
     status: () => ({ partitions: consumer.status(), sink: sink.status() }),

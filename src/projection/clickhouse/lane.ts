@@ -1,3 +1,4 @@
+import type { DistinctBatch } from '../../consumer/distinct.ts'
 import { markOf } from '../../consumer/mark.ts'
 import { type Position, positionMoved } from '../../consumer/positions.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
@@ -74,13 +75,13 @@ export class Lane {
    * Takes records from index `from` on, up to the first whose schema is not known yet; answers the index behind
    * the last taken. Throws `record_malformed` at one that cannot be a row; those before it are taken.
    */
-  add(records: readonly LogRecord[], from: number): number {
+  add({ records, last }: DistinctBatch, from: number): number {
     let index = from
     try {
       while (index < records.length && this.#addRecord(records[index]!)) index++
     } finally {
-      const last = records[index - 1]
-      if (index > from && last !== undefined) this.#to = { nextOffset: last.offset + 1, mark: markOf(last) }
+      const reached = index === records.length ? last : index > from ? records[index - 1] : undefined
+      if (reached !== undefined) this.#to = { nextOffset: reached.offset + 1, mark: markOf(reached) }
     }
     return index
   }

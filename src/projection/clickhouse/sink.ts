@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { DistinctBatch } from '../../consumer/distinct.ts'
 import type { Position } from '../../consumer/positions.ts'
 import type { Codec } from '../../log/codec.ts'
-import type { LogBatch } from '../../log/port.ts'
 import type { ObserveBatches } from '../../telemetry/observers.ts'
 import { takeOver } from './fence.ts'
 import { type FlushParts, flush } from './flush.ts'
@@ -69,7 +69,7 @@ export class EventSink implements AsyncDisposable {
   /** Ends when `signal` aborts; throws, retriable, when the partition has to be taken over again. */
   readonly run = async (
     position: Position,
-    batches: AsyncIterable<LogBatch>,
+    batches: AsyncIterable<DistinctBatch>,
     signal: AbortSignal,
   ): Promise<void> => {
     const { clickhouse, codec, prefix } = this.#parts
@@ -112,21 +112,25 @@ export class EventSink implements AsyncDisposable {
     await this.#flushing
   }
 
-  async #collect(lane: Lane, batches: AsyncIterable<LogBatch>): Promise<void> {
+  async #collect(lane: Lane, batches: AsyncIterable<DistinctBatch>): Promise<void> {
     for await (const batch of batches) {
-      for (let index = 0; index < batch.records.length; ) {
+      let index = -1
+      while (index < batch.records.length) {
         while (lane.isOpen && this.#isFull()) await this.#room.promise
         if (!lane.isOpen) return
-        const observed = index === 0 ? this.#parts.observe?.(lane.position.reader, [batch]) : undefined
-        if (observed !== undefined) lane.observe(observed)
+        if (index < 0) {
+          const observed = this.#parts.observe?.(lane.position.reader, [batch])
+          if (observed !== undefined) lane.observe(observed)
+          index = 0
+        }
         index = await this.#add(lane, batch, index)
       }
     }
   }
 
-  async #add(lane: Lane, batch: LogBatch, from: number): Promise<number> {
+  async #add(lane: Lane, batch: DistinctBatch, from: number): Promise<number> {
     try {
-      const index = lane.add(batch.records, from)
+      const index = lane.add(batch, from)
       const unknown = batch.records[index]?.value
       if (unknown) await this.#parts.codec.learn(unknown)
       return index

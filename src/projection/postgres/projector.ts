@@ -1,11 +1,12 @@
 import type { Pool } from 'pg'
+import type { DistinctBatch } from '../../consumer/distinct.ts'
 import { intake } from '../../consumer/intake.ts'
 import { markOf } from '../../consumer/mark.ts'
 import type { Position } from '../../consumer/positions.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { TallyDefinition } from '../../define/tally.ts'
 import type { Codec } from '../../log/codec.ts'
-import type { LogBatch, LogRecord } from '../../log/port.ts'
+import type { LogRecord } from '../../log/port.ts'
 import { countEvent, evolveRow, type KnownRow } from './fold.ts'
 import { loadRows } from './load.ts'
 import { RowCache } from './row-cache.ts'
@@ -19,13 +20,13 @@ export interface ProjectorParts {
   readonly batchRecords: number
   readonly cacheRows: number
   /** Told of each batch as it is taken; what it returns is called once that is committed or has failed. */
-  readonly observe: (batches: readonly LogBatch[]) => (error?: unknown) => void
+  readonly observe: (batches: readonly DistinctBatch[]) => (error?: unknown) => void
 }
 
 /** One partition of a read model: batches folded in memory, each written with its position in one transaction. */
 export const projectReadModel =
   (model: ReadModelDefinition, parts: ProjectorParts) =>
-  async (start: Position, batches: AsyncIterable<LogBatch>, signal: AbortSignal): Promise<void> => {
+  async (start: Position, batches: AsyncIterable<DistinctBatch>, signal: AbortSignal): Promise<void> => {
     const cache = new RowCache(parts.cacheRows)
     let beingWritten = 0
     await eachBatch(start, batches, signal, parts, async (records) => {
@@ -39,7 +40,7 @@ export const projectReadModel =
 /** One partition of a tally: events counted in memory, each batch's sums added with its position. */
 export const projectTally =
   (tally: TallyDefinition, parts: ProjectorParts) =>
-  async (start: Position, batches: AsyncIterable<LogBatch>, signal: AbortSignal): Promise<void> => {
+  async (start: Position, batches: AsyncIterable<DistinctBatch>, signal: AbortSignal): Promise<void> => {
     const keyColumns = parts.table.keys.map((key) => key.name).filter((name) => name !== '_partition')
     await eachBatch(start, batches, signal, parts, async (records) => {
       const rows = new Map<string, Row>()
@@ -64,7 +65,7 @@ type Write = (position: Position, next: NextPosition) => Promise<Position>
 /** Folds a batch while the one before it is written; writes stay in order. */
 const eachBatch = async (
   start: Position,
-  batches: AsyncIterable<LogBatch>,
+  batches: AsyncIterable<DistinctBatch>,
   signal: AbortSignal,
   parts: ProjectorParts,
   fold: (records: readonly Placed[]) => Promise<Write>,
@@ -80,7 +81,7 @@ const eachBatch = async (
       const observed = parts.observe(taken)
       const records = await readable(parts.codec, taken)
       const write = await fold(records)
-      const last = records.at(-1)!.record
+      const { last } = taken.at(-1)!
       const position = await writing
       writing = write(position, { nextOffset: last.offset + 1, mark: markOf(last) })
       // It is awaited with the next batch; a failure must not wait for that one to come.
@@ -98,7 +99,7 @@ const eachBatch = async (
 }
 
 /** The records, with every writer's schema learnt. */
-const readable = async (codec: Codec, batches: readonly LogBatch[]): Promise<Placed[]> => {
+const readable = async (codec: Codec, batches: readonly DistinctBatch[]): Promise<Placed[]> => {
   const placed: Placed[] = []
   for (const { topic, partition, records } of batches) {
     for (const record of records) {

@@ -17,8 +17,12 @@ import { type Happened, leads } from './models.ts'
 const logger = pino({ level: 'silent' })
 
 /** Ids as a registry gives them. */
-const ids = new Map(generated.versions.map(({ type, version }, index) => [`${type}/${version}`, index + 1]))
-export const codec = new Codec(catalogOf(generated), ids, () => Promise.reject(new Error('no registry here')))
+const schemaIds = new Map(
+  generated.versions.map(({ type, version }, index) => [`${type}/${version}`, index + 1]),
+)
+export const codec = new Codec(catalogOf(generated), schemaIds, () =>
+  Promise.reject(new Error('no registry here')),
+)
 
 /** A database of its own, with the project's tables; commits wait for nothing, as the projections' do. */
 export const makeDatabase = async (
@@ -57,21 +61,23 @@ export const append = async (
   topic: string,
   events: readonly NewEvent[],
 ): Promise<Happened[]> => {
-  const records = events.map(({ type, data, time }) => {
+  const ids = events.map(({ id }) => id ?? randomUUID())
+  const records = events.map(({ type, data, time }, index) => {
     const { leadId } = data as { leadId: string }
     return {
       topic,
       partition: partitionFor(Buffer.from(leadId), leads.partitions),
       key: Buffer.from(leadId),
       value: codec.encode(type, data),
-      headers: [['ce_id', randomUUID()] as const, ['ce_time', time!] as const],
+      headers: [['ce_id', ids[index]!] as const, ['ce_time', time!] as const],
     }
   })
   const outcomes = await log.append(records)
   return outcomes.map((outcome, index) => {
     if ('failed' in outcome) throw new Error(outcome.detail)
     const { type, data, time } = events[index]!
-    return { type, data, time: time!, partition: outcome.partition, offset: outcome.offset } as Happened
+    const { partition, offset } = outcome
+    return { type, id: ids[index]!, data, time: time!, partition, offset } as Happened
   })
 }
 

@@ -1,9 +1,10 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { LogBatch, LogRecord } from '../../../src/log/port.ts'
+import type { LogRecord } from '../../../src/log/port.ts'
 import { startBatchSpan } from '../../../src/telemetry/batch-spans.ts'
 import { startEffectSpan } from '../../../src/telemetry/effect-spans.ts'
+import type { ObservedBatch } from '../../../src/telemetry/observers.ts'
 import { requestSpans } from '../../../src/telemetry/request-spans.ts'
 import { startTracing } from '../../../src/telemetry/tracing.ts'
 import { jaegerCollector, otlpCollector, type SeenSpan } from './collectors.ts'
@@ -179,10 +180,11 @@ const appendedOverHttp = async (
   return header
 }
 
-const batch = (...traceparents: (string | undefined)[]): LogBatch => ({
+const batch = (...traceparents: (string | undefined)[]): ObservedBatch => ({
   topic: 'embudo.leads',
   partition: 3,
   highWatermark: 100,
+  duplicates: 0,
   records: traceparents.map((traceparent, index): LogRecord => {
     const headers: Record<string, string> = traceparent === undefined ? {} : { traceparent }
     return {
@@ -191,6 +193,7 @@ const batch = (...traceparents: (string | undefined)[]): LogBatch => ({
       key: null,
       value: null,
       header: (name) => headers[name],
+      copyHeader: () => -1,
       headers: () => headers,
     }
   }),

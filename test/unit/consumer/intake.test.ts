@@ -1,24 +1,29 @@
 import { describe, expect, it } from 'vitest'
+import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
 import { intake } from '../../../src/consumer/intake.ts'
-import type { LogBatch, LogRecord } from '../../../src/log/port.ts'
+import type { LogRecord } from '../../../src/log/port.ts'
+
+const recordAt = (offset: number) => ({ offset }) as LogRecord
 
 /** At the log's end, unless more is known to be there. */
-const batch = (from: number, records: number, highWatermark = from + records): LogBatch => ({
+const batch = (from: number, records: number, highWatermark = from + records): DistinctBatch => ({
   topic: 't',
   partition: 0,
   highWatermark,
-  records: Array.from({ length: records }, (_, index) => ({ offset: from + index }) as LogRecord),
+  records: Array.from({ length: records }, (_, index) => recordAt(from + index)),
+  last: recordAt(from + records - 1),
+  duplicates: 0,
 })
 
-const sizes = (taken: readonly LogBatch[]): number[] => taken.map(({ records }) => records.length)
+const sizes = (taken: readonly DistinctBatch[]): number[] => taken.map(({ records }) => records.length)
 
 /** Batches that the test gives out one by one; `asked` tells how many were fetched. */
 const source = () => {
-  const given: LogBatch[] = []
+  const given: DistinctBatch[] = []
   let wake = () => {}
   let ended: unknown
   const state = { asked: 0, give, end }
-  function give(...batches: LogBatch[]) {
+  function give(...batches: DistinctBatch[]) {
     given.push(...batches)
     wake()
   }
@@ -26,7 +31,7 @@ const source = () => {
     ended = error
     wake()
   }
-  async function* read(): AsyncGenerator<LogBatch> {
+  async function* read(): AsyncGenerator<DistinctBatch> {
     for (;;) {
       while (given.length === 0 && ended === undefined) await new Promise<void>((resolve) => (wake = resolve))
       const next = given.shift()

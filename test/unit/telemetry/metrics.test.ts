@@ -9,11 +9,14 @@ const series = async (metrics: ReturnType<typeof createMetrics>, name: string): 
 describe('metrics', () => {
   it('count what projections applied by the batch', async () => {
     const metrics = createMetrics('worker')
-    metrics.projection('lead_profile').batch(2_000, 0.02)
-    metrics.projection('lead_profile').batch(3_000, 0.03)
+    metrics.projection('lead_profile').batch({ records: 2_000, duplicates: 3, seconds: 0.02 })
+    metrics.projection('lead_profile').batch({ records: 3_000, duplicates: 0, seconds: 0.03 })
 
     expect(await series(metrics, 'embudo_projection_applied_total')).toEqual([
       'embudo_projection_applied_total{projection="lead_profile",role="worker"} 5000',
+    ])
+    expect(await series(metrics, 'embudo_projection_duplicates_total')).toEqual([
+      'embudo_projection_duplicates_total{projection="lead_profile",role="worker"} 3',
     ])
     expect(await series(metrics, 'embudo_projection_batch_records_count')).toEqual([
       'embudo_projection_batch_records_count{role="worker",projection="lead_profile"} 2',
