@@ -16,7 +16,7 @@ stamp := node_modules/.installed
 step = @printf '$(if $(colour),\033[2m%s\033[0m,%s)\n' '$(1)';
 
 .DEFAULT_GOAL := help
-.PHONY: up test soak check bench install clean help format format-check types rules unused
+.PHONY: up test soak check client bench install clean help format format-check types rules unused
 
 up: install ## start everything on this machine and serve until Ctrl-C
 	@bin/requirements java mvn
@@ -33,6 +33,9 @@ soak: install ## the long forms of the kill and rebuild tests
 check: install ## formatting, lint, types, who may import whom, unused code, generated files
 	@$(MAKE) --keep-going format-check types rules unused && printf 'all checks passed\n'
 
+client: install ## build the client for browsers and Node into dist, as a package of its own
+	@$(bin)/node src/client/package/build.ts
+
 bench: install ## measure throughput and latency beside a baseline of the same run
 	@bin/requirements java mvn
 	@$(bin)/node test/bench/main.ts $(ARGS)
@@ -43,7 +46,7 @@ format: install ## format every file and mend what the linter can mend
 	@$(bin)/biome check --write $(ARGS)
 
 clean: ## remove what can be made again; data under .embudo stay
-	rm -rf node_modules coverage .embudo-test
+	rm -rf node_modules coverage dist .embudo-test
 
 help:
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -11,6 +11,8 @@ const known: Readonly<Record<string, readonly string[]>> = {
   projections: ['schemas'],
   sagas: ['schemas'],
   define: [],
+  // Types alone, and what is written out of them for the package.
+  client: ['schemas'],
   log: [],
   schema: ['log'],
   privacy: [],
@@ -35,7 +37,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
 /** What an area shows to others, where that is less than all of it. */
 const faces: Readonly<Record<string, RegExp>> = {
   log: /^src\/log\/(port|codec|event-appender|event-record)\.ts$/,
-  http: /^src\/http\/(route|page|body|problem)\.ts$/,
+  http: /^src\/http\/(route|page|body|problem|end-answer)\.ts$/,
 }
 
 /** Client libraries, and who may use them. */
@@ -65,6 +67,7 @@ const refusal = (from: string, to: string): string | undefined => {
   const isPure = /^(schemas|projections|sagas|src\/define)\//.test(from)
   if (!isProject(to)) {
     if (isPure) return 'no client, no clock, no file: what is outside comes as a parameter'
+    if (/^src\/client\/(?!package\/)/.test(from)) return 'it runs in browsers, and nothing comes with it'
     if (to in clients && !clients[to]!.test(from) && !knowsClients.test(from))
       return `only ${clients[to]!.source} may`
     return undefined
