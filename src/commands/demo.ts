@@ -6,10 +6,10 @@ import { Ledger } from './demo/ledger.ts'
 import { dayMs } from './demo/market.ts'
 import { day, jsonOption, positiveNumber, urlOption, wholeNumber } from './options.ts'
 import { coloursOf, count, perSecond, printJson, printLine, printTable, rate, span } from './output.ts'
-import { progressBar } from './progress.ts'
 import type { RefusedEvent } from './sending/answer.ts'
 import { batches } from './sending/batches.ts'
-import { Delivery, type Line } from './sending/delivery.ts'
+import type { Delivery, Line } from './sending/delivery.ts'
+import { linesAtRate, Sender } from './sending/sender.ts'
 
 interface Options {
   readonly leads: number
@@ -46,58 +46,36 @@ const demo = async (options: Options, context: CommandContext): Promise<void> =>
   const untilMs = options.until ?? Math.floor(context.now() / dayMs) * dayMs
   using ledger = options.ledger === undefined ? undefined : new Ledger(options.ledger)
   const tally = new Tally()
-  const bar = progressBar(
-    context,
-    '{bar} {percentage}%  {events} events  {rate}  ETA {eta_formatted}  {note}',
-    leads,
-    {
-      events: '0',
-      rate: '-',
-      note: '',
-    },
-  )
-  const startedAt = context.now()
-  let toldLeads = 0
-  const show = (note = '') =>
-    bar.update(toldLeads, {
-      events: count(delivery.accepted),
-      rate: rate(delivery.accepted, context.now() - startedAt),
-      note,
-    })
-  const delivery = new Delivery<DemoLine>({
+  const sender = new Sender<DemoLine>({
     context,
     url: options.url,
     giveUpAfterMs: options.timeout * 1_000,
+    rate: options.rate,
+    total: leads,
     onAccepted: (lines) => {
       const events = lines.map(({ event }) => event)
       ledger?.add(events)
       tally.accept(events)
     },
     onRejected: ({ event }, error) => tally.reject(event, error),
-    onRetry: (because, waitMs) => {
-      show(`${because}, again in ${span(waitMs)}`)
-      if (!context.showsProgress) context.stderr.write(`${because}, again in ${span(waitMs)}\n`)
-    },
   })
-  let sent = 0
+  const { delivery } = sender
+  const limits = { lines: linesAtRate(options.rate, linesTogether) }
+  let toldLeads = 0
   try {
+    using _ = sender
     for (const events of demoEvents({ leads, seed, untilMs })) {
       const leadsHere = Math.min(leadsTogether, leads - toldLeads)
       const told = toldLeads
       let sentHere = 0
-      for await (const batch of batches(lines(events), linesAtRate(options.rate))) {
-        await delivery.send(batch)
-        sent += batch.length
+      for await (const batch of batches([lines(events)], limits)) {
         sentHere += batch.length
         toldLeads = told + Math.floor((leadsHere * sentHere) / events.length)
-        show()
-        if (options.rate !== undefined)
-          await context.wait(startedAt + (sent * 1_000) / options.rate - context.now())
+        await sender.send(batch, toldLeads)
       }
     }
   } finally {
-    bar.stop()
-    const summary = { delivery, tally, sent, ms: context.now() - startedAt, seed, url: options.url }
+    const summary = { delivery, tally, sent: sender.sent, ms: sender.ms, seed, url: options.url }
     if (!delivery.foundNobody) printSummary(summary, options.json === true, context)
   }
   if (delivery.rejected > 0) {
@@ -106,13 +84,11 @@ const demo = async (options: Options, context: CommandContext): Promise<void> =>
   }
 }
 
-function* lines(events: readonly DemoEvent[]): Generator<DemoLine> {
-  for (const event of events) yield { event, text: JSON.stringify(event) }
-}
+const lines = (events: readonly DemoEvent[]): DemoLine[] =>
+  events.map((event) => ({ event, text: JSON.stringify(event) }))
 
-/** Small enough that a slow stream does not come in lumps: five batches a second. */
-const linesAtRate = (eventsPerSecond: number | undefined): number | undefined =>
-  eventsPerSecond === undefined ? undefined : Math.max(1, Math.min(1_000, Math.floor(eventsPerSecond / 5)))
+/** An answer names as many errors: one that is unclear would make a ledger that lies. */
+const linesTogether = 1_000
 
 class Tally {
   readonly byType: Record<string, number> = {}

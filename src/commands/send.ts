@@ -1,29 +1,37 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { InvalidArgumentError, Option } from 'commander'
-import { EmbudoError } from '../define/error.ts'
+import { EmbudoError, messageOf } from '../define/error.ts'
 import { type Field, fieldsOf } from '../define/field.ts'
+import { nearest } from '../ingest/nearest.ts'
 import { uuidV7 } from '../ingest/uuid-v7.ts'
 import { readSchemaFiles } from '../schema/files.ts'
 import type { AddCommand, CommandContext } from './context.ts'
 import { jsonOption, positiveNumber, urlOption } from './options.ts'
-import { coloursOf, count, perSecond, printJson, printLine, rate, span } from './output.ts'
-import { progressBar } from './progress.ts'
 import { schemasFolder } from './schemas-folder.ts'
-import { batches } from './sending/batches.ts'
-import { csvEvents } from './sending/csv.ts'
-import { Delivery } from './sending/delivery.ts'
-import { type EventLine, type IdOf, identified, idOfPlace } from './sending/event-line.ts'
-import { RejectsFile } from './sending/rejects.ts'
-import { type Source, sourcesOf } from './sending/source-file.ts'
-import { textLines } from './sending/text-lines.ts'
+import { dryRun } from './sending/dry-run.ts'
+import { filePlan, type PlannedFile } from './sending/file-plan.ts'
+import { findExports } from './sending/find-exports.ts'
+import { isTimeZone, type LocalTimes } from './sending/local-time.ts'
+import { sendFiles } from './sending/send-files.ts'
+import { sourcesOf } from './sending/source-file.ts'
 
 interface SendOptions {
   readonly format?: 'ndjson' | 'csv'
   readonly type?: string
   readonly map: ReadonlyMap<string, string>
-  readonly source: string
+  readonly set: ReadonlyMap<string, string>
+  readonly source?: string
+  readonly tz: string
+  readonly dayFirst?: true
+  readonly leadId: 'email' | 'contact'
+  readonly saltFile?: string
   readonly newIds?: true
+  readonly fromStart?: true
+  readonly dryRun?: true
   readonly rejects?: string
-  readonly timeout: number
+  readonly rate?: number
+  readonly giveUpAfter: number
   readonly url?: string
   readonly json?: true
 }
@@ -32,21 +40,55 @@ export const sendCommand: AddCommand = (program, context) => {
   program
     .command('send')
     .description('events from files or standard input into the log')
-    .argument('[files...]', 'NDJSON (one event a line) or CSV with a header; - or nothing is standard input')
-    .option('--format <format>', 'ndjson or csv (default: by the name of the file)', formatOf)
-    .option('--type <event>', 'CSV: the event that each record is')
+    .argument(
+      '[files...]',
+      'NDJSON (one event a line) or CSV with a header, also .gz and .zst; - or nothing is standard input',
+    )
+    .option('--dry-run', 'show what the files are taken for and their first events; send nothing')
+    .option(
+      '--format <format>',
+      'ndjson or csv (default: by the name of the file and its beginning)',
+      formatOf,
+    )
+    .option('--type <event>', 'CSV of no known export: the event that each row is')
     .addOption(
       new Option(
         '--map <column=field>',
-        'CSV: a column whose name is not that of its field; <column>= leaves it out',
+        'CSV: a column that goes into a field of another name; <column>= leaves it out',
       )
-        .argParser(addMapping)
+        .argParser(addPair)
         .default(new Map(), 'none'),
     )
-    .option('--source <name>', 'source of events that name none', 'embudo-send')
-    .option('--new-ids', 'lines that were sent before are new events, not the same ones again')
+    .addOption(
+      new Option('--set <field=value>', 'CSV: a field that has the same value in every event')
+        .argParser(addPair)
+        .default(new Map(), 'none'),
+    )
+    .option(
+      '--tz <zone>',
+      'CSV: the zone of times that name none, for example Europe/Berlin',
+      timeZone,
+      'UTC',
+    )
+    .option('--day-first', 'CSV: 05/11/2026 is the 5th of November')
+    .addOption(
+      new Option(
+        '--lead-id <from>',
+        'known exports: leadId from the mail address, or from the id of the contact',
+      )
+        .choices(['email', 'contact'])
+        .default('email'),
+    )
+    .option('--salt-file <file>', 'a secret in a file that goes into all ids that are made from contents')
+    .option(
+      '--source <name>',
+      'source of events that name none (default: that of the export, or embudo-send)',
+    )
+    .option('--new-ids', 'what was sent before are new events, not the same ones again')
+    .option('--from-start', 'begin anew with files whose sending was begun or is done')
     .option('--rejects <file>', 'where to write what is not accepted (default: <first file>.rejects.ndjson)')
-    .option('--timeout <seconds>', 'give up after so long without progress', positiveNumber, 120)
+    .option('--rate <events/s>', 'how fast to send (default: as fast as it goes)', positiveNumber)
+    .option('--give-up-after <time>', 'without progress, for example 90s, 10min, 2h', span, 600_000)
     .addOption(urlOption())
     .addOption(jsonOption())
     .addHelpText('after', help)
@@ -54,143 +96,89 @@ export const sendCommand: AddCommand = (program, context) => {
 }
 
 const help = `
-An event without an id gets one: from a file, an id that stands for the line, its number and the file's name, so
-that sending the same file again adds nothing twice; from standard input, a new one.`
+Known by their header row: the exports of Zoom (webinar attendees and registrations, meeting participants), HubSpot
+and ActiveCampaign (contacts). An event without an id gets one that stands for what it says, so that sending the
+same file, or a newer export with the same rows in it, adds nothing twice. Ctrl-C stops after what is under way;
+the same command goes on from there. docs/sending.md tells more.`
 
 const send = async (
-  files: readonly string[],
+  paths: readonly string[],
   options: SendOptions,
   context: CommandContext,
 ): Promise<void> => {
-  const sources = await sourcesOf(files, context)
-  const csvFields = sources.some((source) => isCsv(source, options))
-    ? fieldsOfEvent(options.type, context)
-    : []
-  using rejects = new RejectsFile(
-    options.rejects ?? `${sources[0]!.path === '-' ? 'stdin' : sources[0]!.path}.rejects.ndjson`,
-  )
-  const startedAt = context.now()
-  const totalBytes = sources.reduce((sum, { bytes }) => sum + (bytes ?? Number.NaN), 0)
-  const bar = progressBar(
+  const sources = await sourcesOf(paths, context)
+  const secret = options.saltFile === undefined ? undefined : readSecret(options.saltFile)
+  const fieldsOfType = fieldsByType(context)
+  const times: LocalTimes = { timeZone: options.tz, dayFirst: options.dayFirst === true }
+  const { map, set, source, leadId, type } = options
+  const reading = { map, set, secret, leadId, times, type, fieldsOf: fieldsOfType, defaultSource }
+  const exports = await findExports()
+  const files: PlannedFile[] = []
+  for (const each of sources) {
+    const plan = await filePlan(each, { ...reading, format: options.format, exports })
+    files.push({ source: each, plan })
+  }
+  const events = {
+    ...reading,
+    source,
+    newIds: options.newIds === true,
+    newId: uuidV7(),
+    onSkipped: () => undefined,
+  }
+  if (options.dryRun === true) return await dryRun(files, events, times, options.json === true, context)
+  await sendFiles(files, {
     context,
-    Number.isNaN(totalBytes)
-      ? '{events} events  {rate}  {note}'
-      : '{bar} {percentage}%  {events} events  {rate}  ETA {eta_formatted}  {note}',
-    totalBytes || 1,
-    { events: '0', rate: '-', note: '' },
-  )
-  let bytesRead = 0
-  const show = (note = '') =>
-    bar.update(bytesRead, {
-      events: count(delivery.accepted),
-      rate: rate(delivery.accepted, context.now() - startedAt),
-      note,
-    })
-  const delivery = new Delivery<EventLine>({
-    context,
+    events,
+    times,
     url: options.url,
-    giveUpAfterMs: options.timeout * 1_000,
-    onRejected: (line, error) => rejects.add({ ...line, ...error }),
-    onRetry: (because, waitMs) => show(`${because}, again in ${span(waitMs)}`),
+    as: fingerprint(options, secret),
+    fromStart: options.fromStart === true,
+    rejects: options.rejects,
+    rate: options.rate,
+    giveUpAfterMs: options.giveUpAfter,
+    json: options.json === true,
   })
+}
+
+const defaultSource = 'embudo-send'
+
+/** Of all that makes other events of the same file. */
+const fingerprint = (options: SendOptions, secret: string | undefined): string => {
+  const { format, type, map, set, source, tz, dayFirst, leadId } = options
+  const shaping = [format, type, [...map], [...set], source, tz, dayFirst, leadId, secret]
+  return createHash('sha256').update(JSON.stringify(shaping)).digest('hex')
+}
+
+const fieldsByType = (context: CommandContext): ((type: string) => Field[]) => {
+  const known = new Map<string, Field[]>()
+  return (type) => {
+    let fields = known.get(type)
+    if (fields !== undefined) return fields
+    const files = readSchemaFiles(schemasFolder(context))
+    const current = files.findLast((version) => version.type === type)
+    if (current === undefined) {
+      const meant = nearest(type, new Set(files.map((version) => version.type)))
+      const advice = meant === undefined ? '`embudo schemas show` lists them' : `did you mean ${meant}?`
+      throw new EmbudoError('wrong_use', `there is no event ${type}; ${advice}`)
+    }
+    fields = fieldsOf(current.schema)
+    known.set(type, fields)
+    return fields
+  }
+}
+
+const readSecret = (path: string): string => {
+  let secret: string
   try {
-    const lines = eventLines(sources, {
-      ...options,
-      fields: csvFields,
-      idOf: idsFor(options),
-      reject: (line) => rejects.add(line),
-    })
-    for await (const batch of batches(lines)) {
-      await delivery.send(batch)
-      bytesRead = batch.at(-1)!.bytesRead
-      show()
-    }
-  } finally {
-    bar.stop()
-    if (!delivery.foundNobody)
-      printSummary(delivery, rejects, context.now() - startedAt, options.json === true, context)
+    secret = readFileSync(path, 'utf8').trim()
+  } catch (cause) {
+    throw new EmbudoError('wrong_use', `${path} cannot be read: ${messageOf(cause)}`, { cause })
   }
-  if (rejects.count > 0) {
-    throw new EmbudoError(
-      'events_rejected',
-      `${rejects.count === 1 ? 'one event was' : `${count(rejects.count)} events were`} not accepted: ${rejects.path} says why`,
-      {
-        facts: { rejected: rejects.count, file: rejects.path },
-      },
-    )
-  }
-}
-
-interface Reading extends SendOptions {
-  readonly fields: readonly Field[]
-  readonly idOf: (source: Source) => IdOf
-  readonly reject: RejectsFile['add']
-}
-
-/** Every event of every source, in order; what is no event at all goes to the rejects at once. */
-async function* eventLines(sources: readonly Source[], reading: Reading): AsyncGenerator<EventLine> {
-  let bytesBefore = 0
-  for (const source of sources) {
-    const lines = isCsv(source, reading)
-      ? csvEvents(source.open(), { type: reading.type!, fields: reading.fields, columns: reading.map })
-      : textLines(source.open())
-    const idOf = reading.idOf(source)
-    for await (const { number, text: original, endByte } of lines) {
-      const place = { file: source.name, number, original }
-      const line = identified(original, place, { idOf, source: reading.source })
-      if ('refused' in line) reading.reject({ ...place, ...line.refused })
-      else yield { ...place, text: line.text, bytesRead: bytesBefore + endByte }
-    }
-    bytesBefore += source.bytes ?? 0
-  }
-}
-
-const idsFor = ({ newIds }: SendOptions) => {
-  const fresh = uuidV7()
-  return ({ path }: Source): IdOf => (newIds === true || path === '-' ? fresh : idOfPlace)
-}
-
-const isCsv = ({ path }: Source, { format }: SendOptions): boolean =>
-  format === undefined ? path.toLowerCase().endsWith('.csv') : format === 'csv'
-
-const fieldsOfEvent = (type: string | undefined, context: CommandContext): Field[] => {
-  if (type === undefined) {
-    throw new EmbudoError(
-      'wrong_use',
-      'CSV says nothing of what happened: name the event with --type, for example --type webinar_attended',
-    )
-  }
-  const current = readSchemaFiles(schemasFolder(context)).findLast((version) => version.type === type)
-  if (current !== undefined) return fieldsOf(current.schema)
-  throw new EmbudoError('wrong_use', `there is no event ${type}; \`embudo schemas show\` lists them`)
-}
-
-const printSummary = (
-  delivery: Delivery<EventLine>,
-  rejects: RejectsFile,
-  ms: number,
-  asJson: boolean,
-  context: CommandContext,
-): void => {
-  const { accepted, resentUnknown, position } = delivery
-  if (asJson) {
-    printJson(context, {
-      accepted,
-      rejected: rejects.count,
-      rejects: rejects.count > 0 ? rejects.path : null,
-      duplicateRisk: resentUnknown,
-      lastPosition: position ?? null,
-      seconds: ms / 1_000,
-      perSecond: Math.round(perSecond(accepted, ms)),
-    })
-    return
-  }
-  const { green, red, dim } = coloursOf(context.isTerminal)
-  printLine(context, `${green('accepted')}  ${count(accepted)} events in ${span(ms)}, ${rate(accepted, ms)}`)
-  if (rejects.count > 0)
-    printLine(context, `${red('rejected')}  ${count(rejects.count)}, see ${rejects.path}`)
-  if (resentUnknown > 0)
-    printLine(context, dim(`${count(resentUnknown)} were sent again after a lost answer, with the same ids`))
+  if (secret.length >= 16) return secret
+  throw new EmbudoError(
+    'wrong_use',
+    `${path} holds ${secret.length} characters; a secret has 16 or more: openssl rand -hex 32 > ${path}`,
+  )
 }
 
 const formatOf = (text: string): 'ndjson' | 'csv' => {
@@ -198,8 +186,20 @@ const formatOf = (text: string): 'ndjson' | 'csv' => {
   throw new InvalidArgumentError('expected ndjson or csv')
 }
 
-const addMapping = (text: string, mapped: ReadonlyMap<string, string>): ReadonlyMap<string, string> => {
-  const at = text.indexOf('=')
-  if (at < 1) throw new InvalidArgumentError('expected <column>=<field>')
-  return new Map([...mapped, [text.slice(0, at), text.slice(at + 1)]])
+const timeZone = (text: string): string => {
+  if (isTimeZone(text)) return text
+  throw new InvalidArgumentError('expected the name of a time zone, for example UTC or Europe/Berlin')
+}
+
+const span = (text: string): number => {
+  const match = /^(\d+(?:\.\d+)?) ?(s|min|h)?$/.exec(text)
+  const ms = Number(match?.[1]) * { s: 1_000, min: 60_000, h: 3_600_000 }[match?.[2] ?? 's']!
+  if (ms > 0) return ms
+  throw new InvalidArgumentError('expected a time as 90s, 10min or 2h')
+}
+
+const addPair = (text: string, pairs: ReadonlyMap<string, string>): ReadonlyMap<string, string> => {
+  const at = text.lastIndexOf('=')
+  if (at < 1) throw new InvalidArgumentError('expected two names with = between them')
+  return new Map([...pairs, [text.slice(0, at), text.slice(at + 1)]])
 }

@@ -16,6 +16,8 @@ export type Verdict =
       /** To be sent again with the same ids, in this order. */
       readonly again: readonly number[]
       readonly position: string | undefined
+      /** More lines were refused than the answer names; they are among those to be sent again. */
+      readonly hasMoreErrors: boolean
     }
   /** No line has its answer. `because` is for a person. */
   | {
@@ -61,6 +63,15 @@ const judgeBatch = (
   const errors = new Map(answer.errors.map(({ index, ...error }) => [index, error]))
   const indexes = [...Array(lines).keys()]
   const accepted = indexes.filter((index) => index < known && !errors.has(index))
+  // Of so many errors not all are told: who else was refused is learned by asking again, in smaller batches.
+  if (answer.errorsOmitted > 0) {
+    const rejected = indexes.flatMap((index) => {
+      const error = errors.get(index)
+      return error === undefined || error.retriable ? [] : [[index, error] as const]
+    })
+    const again = indexes.filter((index) => errors.get(index)?.retriable !== false)
+    return { is: 'answered', accepted: [], rejected: new Map(rejected), again, position, hasMoreErrors: true }
+  }
   // An answer that does not add up would make a ledger that lies.
   if (accepted.length !== answer.accepted) {
     const detail = `the answer speaks of ${answer.accepted} accepted events, its errors of ${accepted.length}`
@@ -71,12 +82,13 @@ const judgeBatch = (
     return error === undefined || error.retriable || index >= known ? [] : [[index, error] as const]
   })
   const again = indexes.filter((index) => index >= known || errors.get(index)?.retriable === true)
-  return { is: 'answered', accepted, rejected: new Map(refused), again, position }
+  return { is: 'answered', accepted, rejected: new Map(refused), again, position, hasMoreErrors: false }
 }
 
 const batchAnswer = z.object({
   accepted: z.int(),
   stoppedAt: z.int().optional(),
+  errorsOmitted: z.int().default(0),
   errors: z
     .array(
       z.object({

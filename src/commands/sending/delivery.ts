@@ -18,14 +18,18 @@ export interface DeliveryOptions<L extends Line> {
   /** Called before anything else is sent: what it wrote is there even if this process ends. */
   readonly onAccepted?: (lines: readonly L[]) => void
   readonly onRejected?: (line: L, error: RefusedEvent) => void
-  /** Something went wrong, and the same events are sent again. */
-  readonly onRetry?: (because: string, waitMs: number) => void
+  /** Something went wrong, and the same events are sent again; `awayMs`: how long there was no progress. */
+  readonly onRetry?: (because: string, waitMs: number, awayMs: number) => void
 }
 
 /** An answer takes far less; a server that was stopped while it had the request gives none. */
 const requestPatienceMs = 30_000
 const shortestWaitMs = 100
 const longestWaitMs = 5_000
+/** How long an answer that is under way is still waited for when the command is to stop. */
+const lastPatienceMs = 5_000
+/** As many as an answer names errors. */
+const linesWhenErrorsAreMany = 1_000
 
 /**
  * Sends batches one after the other, each until every line of it has its answer: a lost connection, 429 and 503
@@ -43,14 +47,28 @@ export class Delivery<L extends Line> {
   foundNobody = false
 
   readonly #options: DeliveryOptions<L>
+  #underWay: AbortController | undefined
   #hasBeenAnswered = false
 
   constructor(options: DeliveryOptions<L>) {
     this.#options = options
+    const stop = () => void setTimeout(() => this.#underWay?.abort(), lastPatienceMs).unref()
+    options.context.signal.addEventListener('abort', stop, { once: true })
   }
 
-  /** Throws `not_running`, `gave_up`, `interrupted`, or the server's own code where it refuses all. */
+  /**
+   * Throws `not_running`, `gave_up`, `interrupted`, or the server's own code where it refuses all. What is under
+   * way when the signal aborts still gets its answer.
+   */
   async send(lines: readonly L[]): Promise<void> {
+    const later = await this.#send(lines)
+    for (let from = 0; from < later.length; from += linesWhenErrorsAreMany) {
+      await this.#send(later.slice(from, from + linesWhenErrorsAreMany))
+    }
+  }
+
+  /** Gives back the lines that are to be sent again in smaller batches. */
+  async #send(lines: readonly L[]): Promise<readonly L[]> {
     const { context, giveUpAfterMs, onRetry } = this.#options
     let waiting = lines
     let failures = 0
@@ -68,7 +86,8 @@ export class Delivery<L extends Line> {
           failures = 0
           progressAt = context.now()
         }
-        if (waiting.length === 0) return
+        if (waiting.length === 0) break
+        if (verdict.hasMoreErrors && lines.length > linesWhenErrorsAreMany) return waiting
       }
       const because = verdict.is === 'unknown' ? verdict.because : 'the server could not append all of them'
       const mayHaveReached = verdict.is === 'answered' || verdict.mayHaveReached
@@ -81,20 +100,24 @@ export class Delivery<L extends Line> {
       failures += 1
       if (context.now() + waitMs - progressAt > giveUpAfterMs)
         throw gaveUp(giveUpAfterMs, because, this.accepted)
-      onRetry?.(because, waitMs)
+      onRetry?.(because, waitMs, context.now() - progressAt)
       await context.wait(waitMs)
     }
+    return []
   }
 
   async #attempt(lines: readonly L[]): Promise<Verdict> {
     const { context, url } = this.#options
-    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(requestPatienceMs)])
+    // AbortSignal.timeout would keep the request and its body until it fires, answered or not.
+    const underWay = new AbortController()
+    this.#underWay = underWay
+    const patience = setTimeout(() => underWay.abort(new Error('timeout')), requestPatienceMs)
     try {
       const response = await context.fetch(`${context.baseUrl(url)}/api/events`, {
         method: 'POST',
         headers: { 'content-type': 'application/x-ndjson' },
         body: lines.map(({ text }) => text).join('\n'),
-        signal,
+        signal: underWay.signal,
       })
       const text = await response.text()
       this.#hasBeenAnswered = true
@@ -114,6 +137,9 @@ export class Delivery<L extends Line> {
         throw error instanceof EmbudoError ? error : notRunning(context.baseUrl(url), error)
       const because = reasonOf(error)
       return { is: 'unknown', because, waitMs: undefined, mayHaveReached: because !== 'ECONNREFUSED' }
+    } finally {
+      clearTimeout(patience)
+      this.#underWay = undefined
     }
   }
 

@@ -1,57 +1,98 @@
-import { EmbudoError } from '../../define/error.ts'
-
-const newline = 10
-const maxLineBytes = 64 * 1024 * 1024
+import { isUtf8 } from 'node:buffer'
+import type { RefusedEvent } from './answer.ts'
 
 export interface TextLine {
   /** From 1. */
   readonly number: number
   readonly text: string
-  /** Where the next line begins. */
-  readonly endByte: number
+  /** What cannot be sent at all, and why. */
+  readonly refused?: RefusedEvent
 }
 
+/** The server takes no line of more than a mebibyte; what is longer than this is not even held. */
+const maxLineBytes = 16 * 1024 * 1024
+
 /**
- * Lines end at a newline only: readline would also cut at U+2028, which JSON may hold. Blank ones are counted
- * and left out.
+ * The lines of a stream, those of one piece together. They end at a newline only: readline would also cut at
+ * U+2028, which JSON may hold. Blank ones are counted and left out.
  */
-export async function* textLines(pieces: AsyncIterable<Buffer>): AsyncGenerator<TextLine> {
+export async function* textLines(pieces: AsyncIterable<Buffer>): AsyncGenerator<TextLine[]> {
   let kept: Buffer[] = []
   let keptBytes = 0
+  let isSkipping = false
   let number = 0
-  let endByte = 0
 
-  const take = (last: Buffer): TextLine | undefined => {
-    const bytes = kept.length === 0 ? last : Buffer.concat([...kept, last])
-    kept = []
-    keptBytes = 0
-    number += 1
-    const text = bytes
-      .toString('utf8')
-      .replace(/^\uFEFF/, '')
-      .trim()
-    return text === '' ? undefined : { number, text, endByte }
+  const whole = (block: Buffer): TextLine[] => {
+    if (!isUtf8(block)) return oneByOne(block)
+    const text = block.toString('utf8')
+    const lines: TextLine[] = []
+    for (let from = 0; from <= text.length; ) {
+      const end = text.indexOf('\n', from)
+      const to = end === -1 ? text.length : end
+      number += 1
+      const line = text.slice(from, to).trim()
+      if (line !== '') lines.push({ number, text: line })
+      from = to + 1
+    }
+    return lines
+  }
+  const oneByOne = (block: Buffer): TextLine[] => {
+    const lines: TextLine[] = []
+    for (let from = 0; from <= block.length; ) {
+      const end = block.indexOf(newline, from)
+      const to = end === -1 ? block.length : end
+      const bytes = block.subarray(from, to)
+      number += 1
+      const text = bytes.toString('utf8').trim()
+      if (!isUtf8(bytes)) lines.push({ number, text, refused: notUtf8 })
+      else if (text !== '') lines.push({ number, text })
+      from = to + 1
+    }
+    return lines
   }
 
   for await (const piece of pieces) {
+    const last = piece.lastIndexOf(newline)
+    if (last === -1) {
+      keptBytes += piece.length
+      if (keptBytes > maxLineBytes) isSkipping = true
+      if (isSkipping) kept = []
+      else kept.push(piece)
+      continue
+    }
     let from = 0
-    for (let to = piece.indexOf(newline); to !== -1; to = piece.indexOf(newline, from)) {
-      endByte += to + 1 - from
-      const line = take(piece.subarray(from, to))
-      if (line !== undefined) yield line
-      from = to + 1
+    const lines: TextLine[] = []
+    if (isSkipping) {
+      from = piece.indexOf(newline) + 1
+      number += 1
+      lines.push({ number, text: '', refused: tooLong })
+      isSkipping = false
     }
-    endByte += piece.length - from
-    if (from === piece.length) continue
-    kept.push(piece.subarray(from))
-    keptBytes += piece.length - from
-    if (keptBytes > maxLineBytes) {
-      throw new EmbudoError(
-        'line_too_large',
-        `line ${number + 1} is longer than ${maxLineBytes} bytes; is this NDJSON?`,
-      )
+    if (from <= last) {
+      const block = piece.subarray(from, last)
+      for (const line of whole(kept.length === 0 ? block : Buffer.concat([...kept, block]))) lines.push(line)
     }
+    kept = [piece.subarray(last + 1)]
+    keptBytes = piece.length - last - 1
+    if (lines.length > 0) yield lines
   }
-  const line = take(Buffer.alloc(0))
-  if (line !== undefined) yield line
+  if (isSkipping) yield [{ number: number + 1, text: '', refused: tooLong }]
+  else {
+    const lines = whole(Buffer.concat(kept))
+    if (lines.length > 0) yield lines
+  }
+}
+
+const newline = 10
+
+const notUtf8: RefusedEvent = {
+  code: 'malformed_json',
+  field: '',
+  detail: 'expected JSON in UTF-8; the line has other bytes',
+}
+
+const tooLong: RefusedEvent = {
+  code: 'line_too_large',
+  field: '',
+  detail: 'expected a line of at most 1048576 bytes; is this one event a line?',
 }

@@ -2,11 +2,12 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
+import { Admission } from '../../../src/ingest/admission.ts'
 import { ingest } from '../../../src/ingest/ingest.ts'
 import { uuidV7 } from '../../../src/ingest/uuid-v7.ts'
 import { eventValidator } from '../../../src/ingest/validate.ts'
 import type { EventToAppend } from '../../../src/log/event-record.ts'
-import type { Appended, AppendRecord, LogFailure } from '../../../src/log/port.ts'
+import type { Appended, AppendRecord, EncodedRecord, LogFailure } from '../../../src/log/port.ts'
 import { passThrough } from '../../../src/privacy/pass-through.ts'
 
 export type Appending = 'appended' | 'appended and not acknowledged' | 'not appended'
@@ -42,6 +43,7 @@ export class UnreliableServer implements AsyncDisposable {
       }),
       toRecord: (event) => this.#record(event),
       wait: async () => undefined,
+      admission: new Admission({ maxBytes: 64 * 1024 * 1024 }),
       onError: (error) => {
         throw error
       },
@@ -65,25 +67,26 @@ export class UnreliableServer implements AsyncDisposable {
     await this.kill()
   }
 
-  #record(event: EventToAppend): AppendRecord {
+  #record(event: EventToAppend): EncodedRecord {
     const key = `${event.source} ${event.id}`
     this.#waiting.set(key, event)
     return {
       topic: event.event.topic.name,
       partition: 0,
-      key: Buffer.from(key),
-      value: Buffer.from(key),
-      headers: [],
+      body: Buffer.from(key),
     }
   }
 
   #append(records: readonly AppendRecord[]): (Appended | LogFailure)[] {
     const how = this.#appending(this.appends++)
-    return records.map(({ topic, partition, key }) => {
+    return records.map((record) => {
+      const { topic, partition } = record
       const offset = this.log.length
-      if (how !== 'not appended') this.log.push(this.#waiting.get(String(key))!)
+      if (how !== 'not appended') this.log.push(this.#waiting.get(keyOf(record))!)
       if (how === 'appended') return { topic, partition, offset }
       return { failed: true, code: 'log_timeout', detail: 'no answer in time', retriable: true }
     })
   }
 }
+
+const keyOf = (record: AppendRecord): string => ('body' in record ? record.body : record.key).toString()

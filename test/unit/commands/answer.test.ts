@@ -59,6 +59,13 @@ describe('an answer to a batch', () => {
     })
   })
 
+  it('leaves what it does not name to be asked again, where it has more errors than it names', () => {
+    const body = { accepted: 1, rejected: 3, errors: [error(0), error(2, true)], errorsOmitted: 1 }
+    const verdict = judge(answer(207, body), 4)
+    expect(verdict).toMatchObject({ accepted: [], again: [1, 2, 3], hasMoreErrors: true })
+    expect(verdict.is === 'answered' && [...verdict.rejected.keys()]).toEqual([0])
+  })
+
   it('is not believed where it does not add up', () => {
     expect(judge(answer(202, { accepted: 3, rejected: 0, errors: [] }), 2)).toMatchObject({
       is: 'refused',

@@ -1,0 +1,60 @@
+import { contentId, digest } from './content-id.ts'
+import type { EventLine } from './event-line.ts'
+import { lineHas, lineKeys } from './line-keys.ts'
+import { Occurrences } from './occurrences.ts'
+import { rejectedEvent } from './rejects.ts'
+import { type TextLine, textLines } from './text-lines.ts'
+
+export interface NdjsonOptions {
+  /** Of events that name none. */
+  readonly source: string
+  readonly secret: string | undefined
+  /** For lines whose ids must not be the same again. */
+  readonly newId: () => string
+  /**
+   * `always`: whatever has no id. `untimed`: what has no id and does not say when it happened; standard input
+   * may well say the same thing twice and mean two events. `never`: ids stand for what the line says.
+   */
+  readonly newIds: 'always' | 'untimed' | 'never'
+  /** The lines are those of a file of rejects, each with its event in it. */
+  readonly areRejects: boolean
+}
+
+/** The events of NDJSON, as they are, each with an id and a source. */
+export async function* ndjsonEvents(
+  pieces: AsyncIterable<Buffer>,
+  options: NdjsonOptions,
+): AsyncGenerator<EventLine[]> {
+  const identify = identifier(options)
+  for await (const lines of textLines(pieces)) {
+    yield lines.map(options.areRejects ? (line) => identify(rejectedEvent(line)) : identify)
+  }
+}
+
+/**
+ * Gives a line what it lacks. It is written behind the rest and the line is not put together anew: numbers keep
+ * the digits that they were written with. What is no JSON object goes as it is: the server says what is wrong.
+ */
+const identifier = ({ source, secret, newId, newIds }: NdjsonOptions): ((line: TextLine) => EventLine) => {
+  const occurrences = new Occurrences()
+  const sourceMember = `"source":${JSON.stringify(source)}`
+
+  return (line) => {
+    const { text } = line
+    const keys = line.refused === undefined ? lineKeys(text) : undefined
+    if (keys === undefined) return line
+    const hasId = (keys & lineHas.id) !== 0
+    const hasSource = (keys & lineHas.source) !== 0
+    if (hasId && hasSource) return line
+    let added = (keys & lineHas.anything) === 0 ? '' : ','
+    if (!hasId) added += `"id":"${idOf(text, keys)}"${hasSource ? '' : ','}`
+    if (!hasSource) added += sourceMember
+    return { ...line, text: `${text.slice(0, text.lastIndexOf('}'))}${added}}` }
+  }
+
+  function idOf(text: string, keys: number): string {
+    if (newIds === 'always' || (newIds === 'untimed' && (keys & lineHas.time) === 0)) return newId()
+    const content = digest((keys & lineHas.source) === 0 ? `${source}\n${text}` : text, secret)
+    return contentId(content, occurrences.next(content))
+  }
+}
