@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AddCommand, commandContext } from './commands/context.ts'
@@ -21,10 +22,16 @@ const loadCommands = async (): Promise<AddCommand[]> => {
 }
 
 /** Loaded when it is wanted: the other commands start in a fraction of the time without it. */
-const startApp: StartApp = async (config, roles) => (await import('./app.ts')).startApp(config, roles)
+const startApp: StartApp = async (...args) => (await import('./app.ts')).startApp(...args)
 
 const interrupt = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => interrupt.abort())
+process.on('SIGTERM', () => interrupt.abort())
+for (const signal of ['SIGINT', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    // A terminal's Ctrl-C goes to its whole group: what stops when is for the supervisor of this one to say.
+    if (!cluster.isWorker) interrupt.abort()
+  })
+}
 // What is piped into `head` ends early: that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
 

@@ -45,7 +45,8 @@ const shower = (context: CommandContext): ((event: UpEvent) => void) => {
           ['clickhouse', withoutPassword(clickhouseUrl)],
         ]
         line('')
-        line(`${green('embudo is up')} after ${seconds} s`)
+        const several = event.processes > 1 ? `, ${event.processes} processes take requests` : ''
+        line(`${green('embudo is up')} after ${seconds} s${several}`)
         for (const [name, where] of rows) line(`  ${dim(name!.padEnd(11))} ${bold(where!)}`)
         line(dim('  try `npx embudo demo`; Ctrl-C stops everything, data stays'))
         return line('')

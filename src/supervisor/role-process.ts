@@ -1,7 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import cluster from 'node:cluster'
 import { createWriteStream } from 'node:fs'
+import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
+import type { Config } from '../config.ts'
 import { EmbudoError } from '../define/error.ts'
+import { stopLimitMs } from './serve.ts'
 
 export interface RoleProcessOptions {
   readonly name: string
@@ -9,7 +13,15 @@ export interface RoleProcessOptions {
   /** The program's own main file. */
   readonly main: string
   readonly env: Readonly<Record<string, string | undefined>>
-  readonly logFile: string
+  /** Where its lines go; absent: where this process's go. */
+  readonly logFile?: string | undefined
+  /** Its number, where it shares a port with others that this process starts. */
+  readonly sibling?: number
+  /** As `nice` takes it: above 0, others come first where all cores are busy. */
+  readonly niceness?: number
+  /** How long it may take to finish what it has accepted. */
+  readonly stopPatienceMs?: number
+  readonly onForked?: (child: ChildProcess) => void
   /** Lines that a person should see: warnings and worse. */
   readonly onNotice: (line: string) => void
   readonly onRestart: (why: string) => void
@@ -24,10 +36,16 @@ export interface RoleProcess extends AsyncDisposable {
 const wrongUse = 2
 
 const notStarted = ({ name, logFile }: RoleProcessOptions): EmbudoError =>
-  new EmbudoError('role_not_started', `${name} cannot start with these settings: see above, or ${logFile}`)
+  new EmbudoError(
+    'role_not_started',
+    `${name} cannot start with these settings: see above${logFile === undefined ? '' : `, or ${logFile}`}`,
+  )
 
-/** How long a role may take to finish what it has accepted. */
-const stopPatienceMs = 20_000
+const usualStopPatienceMs = 20_000
+
+/** Longer than a process gives itself. */
+export const stopPatienceMs = (config: Config): number => stopLimitMs(config) + 5_000
+
 const longestRestartDelayMs = 5_000
 
 /**
@@ -36,6 +54,7 @@ const longestRestartDelayMs = 5_000
  */
 export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
   const { promise: ready, resolve, reject } = Promise.withResolvers<string>()
+  ready.catch(() => {})
   let child: ChildProcess | undefined
   let stopping = false
   let failures = 0
@@ -43,21 +62,11 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
   let timer: NodeJS.Timeout | undefined
 
   const start = (): void => {
-    const log = createWriteStream(options.logFile, { flags: 'a' })
-    child = fork(options.main, ['start', '--roles', options.roles.join(',')], {
-      env: options.env as NodeJS.ProcessEnv,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      // A terminal's Ctrl-C goes to its whole group: what stops when is for this process to say.
-      detached: true,
-    })
-    const started = child
-    for (const stream of [started.stdout, started.stderr]) {
-      createInterface({ input: stream! }).on('line', (line) => {
-        log.write(`${line}\n`)
-        const notice = noticeIn(line)
-        if (notice !== undefined) options.onNotice(notice)
-      })
-    }
+    const started = options.sibling === undefined ? forkAlone(options) : forkSibling(options, options.sibling)
+    child = started
+    if (options.niceness !== undefined) lowerPriority(started, options.niceness)
+    if (options.logFile !== undefined) writeLog(started, options.logFile, options)
+    options.onForked?.(started)
     started.on('message', (message) => {
       const { ready: address } = message as { ready?: string }
       if (address === undefined) return
@@ -67,7 +76,6 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
       resolve(address)
     })
     started.on('exit', (code, signal) => {
-      log.end()
       if (stopping) return
       const why = signal ?? `status ${code}`
       // Wrong settings do not become right by trying again.
@@ -87,11 +95,65 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
       if (process === undefined || process.exitCode !== null || process.signalCode !== null) return
       const ended = new Promise((end) => process.once('exit', end))
       process.kill('SIGTERM')
-      const kill = setTimeout(() => process.kill('SIGKILL'), stopPatienceMs)
+      const kill = setTimeout(() => process.kill('SIGKILL'), options.stopPatienceMs ?? usualStopPatienceMs)
       await ended
       clearTimeout(kill)
     },
   }
+}
+
+const stdioOf = ({ logFile }: RoleProcessOptions): ('ignore' | 'pipe' | 'inherit' | 'ipc')[] =>
+  logFile === undefined ? ['ignore', 'inherit', 'inherit', 'ipc'] : ['ignore', 'pipe', 'pipe', 'ipc']
+
+const forkAlone = (options: RoleProcessOptions): ChildProcess =>
+  fork(options.main, ['start', '--roles', options.roles.join(',')], {
+    env: options.env as NodeJS.ProcessEnv,
+    stdio: stdioOf(options),
+    // A terminal's Ctrl-C goes to its whole group: what stops when is for this process to say.
+    detached: true,
+  })
+
+/**
+ * One socket for all, held by this process and accepted from by whichever sibling is free. What waits in its
+ * queue when one of them dies, or stands still, is taken by another: with a socket each (SO_REUSEPORT) it would
+ * be reset or wait, and a second program could join the port unseen; handed out in turn by this process
+ * (SCHED_RR), each connection costs twice as much, and one that is on its way to a process that dies hangs.
+ */
+const forkSibling = (options: RoleProcessOptions, sibling: number): ChildProcess => {
+  cluster.schedulingPolicy = cluster.SCHED_NONE
+  cluster.setupPrimary({
+    exec: options.main,
+    args: ['start', '--roles', options.roles.join(','), '--sibling', String(sibling)],
+    stdio: stdioOf(options),
+  })
+  return cluster.fork(options.env).process
+}
+
+/** At once, so that the threads that it is about to start have it as well. */
+const lowerPriority = ({ pid }: ChildProcess, niceness: number): void => {
+  if (pid === undefined) return
+  try {
+    setPriority(pid, niceness)
+  } catch {
+    // Where that is not allowed, or it has ended at once: it is no condition for anything.
+  }
+}
+
+const writeLog = (
+  child: ChildProcess,
+  file: string,
+  { onNotice }: Pick<RoleProcessOptions, 'onNotice'>,
+): void => {
+  const log = createWriteStream(file, { flags: 'a' })
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream! }).on('line', (line) => {
+      log.write(`${line}\n`)
+      const notice = noticeIn(line)
+      if (notice !== undefined) onNotice(notice)
+    })
+  }
+  // Its last lines come after its exit.
+  child.once('close', () => log.end())
 }
 
 /** Pino's number for it. */

@@ -3,8 +3,10 @@ import { join } from 'node:path'
 import type { Config } from '../config.ts'
 import { EmbudoError } from '../define/error.ts'
 import { type EmbeddedAddresses, startEmbedded } from '../embedded/start.ts'
-import { removeRunFile, writeRunFile } from '../run-file.ts'
-import { startRoleProcess } from './role-process.ts'
+import { readRunFile, removeRunFile, writeRunFile } from '../run-file.ts'
+import { requireFreePort } from './port.ts'
+import { stopPatienceMs } from './role-process.ts'
+import { startSeveral, workerNiceness, workerSettings } from './several.ts'
 
 export interface UpOptions {
   readonly config: Config
@@ -23,22 +25,32 @@ export type UpEvent =
       readonly is: 'serving'
       readonly http: string
       readonly worker: string
+      /** That take requests on `http`. */
+      readonly processes: number
       readonly addresses: EmbeddedAddresses
     }
   | { readonly is: 'stopping' }
 
 /**
- * Starts what has no address, then the program in two processes: one answers, one works, so that a rebuild does
- * not slow an answer. Serves until `signal` aborts, then stops everything in the reverse order. Throws
+ * Starts what has no address, then the program: one process answers, or several on one port, and one works, so that
+ * a rebuild does not slow an answer. Serves until `signal` aborts, then stops everything: first what takes requests,
+ * then the worker, then the parts. Throws `cannot_listen` before anything is started where the port is taken, and
  * `part_died` where an embedded part ends by itself.
  */
 export const up = async ({ config, environment, main, signal, show }: UpOptions): Promise<void> => {
+  const processes = config.EMBUDO_INGEST_PROCESSES
   const configured = {
     kafka: config.KAFKA_BROKERS,
     registry: config.SCHEMA_REGISTRY_URL,
     postgres: config.DATABASE_URL,
     clickhouse: config.CLICKHOUSE_URL,
   }
+  const taken = await requireFreePort(config).then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  // By another run on the same data, perhaps: the next step knows better who that is.
+  if (taken !== undefined && readRunFile(config.dataDir) === undefined) throw taken
   const missing = (Object.keys(configured) as (keyof typeof configured)[]).filter((part) => !configured[part])
   const ports = {
     ...(config.EMBUDO_KAFKA_PORT === undefined ? {} : { kafka: config.EMBUDO_KAFKA_PORT }),
@@ -72,38 +84,52 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     EMBUDO_WORKER_ID: environment.EMBUDO_WORKER_ID ?? `${hostname()}:${config.dataDir}`,
   }
 
-  const pids: Record<string, readonly number[]> = { up: [process.pid], ...embedded.pids }
+  const started = { http: new Map<number, number>(), worker: new Map<number, number>() }
   const where: Record<string, string> = {}
   const note = (): void => {
-    if (where.http === undefined || where.worker === undefined) return
+    if (started.http.size < processes || started.worker.size < 1) return
     writeRunFile(config.dataDir, {
-      http: where.http,
+      http: where.http!,
       kafka: addresses.kafkaBrokers,
       registry: addresses.registryUrl,
       postgres: addresses.databaseUrl,
       clickhouse: addresses.clickhouseUrl,
-      pids,
+      pids: {
+        up: [process.pid],
+        ...embedded.pids,
+        http: inOrder(started.http),
+        worker: inOrder(started.worker),
+      },
     })
   }
-  const start = (name: string, roles: readonly string[], port: number) => {
-    show({ is: 'progress', part: name, what: 'starting' })
-    return startRoleProcess({
+  const start = (
+    name: 'http' | 'worker',
+    roles: readonly string[],
+    count: number,
+    settings: Readonly<Record<string, string>>,
+  ) => {
+    show({ is: 'progress', part: name, what: count === 1 ? 'starting' : `starting ${count} processes` })
+    return startSeveral({
       name,
+      count,
       roles,
       main,
-      env: { ...env, EMBUDO_PORT: String(port) },
-      logFile: join(config.dataDir, 'logs', `${name}.log`),
-      onNotice: (line) => show({ is: 'notice', part: name, line }),
-      onRestart: (why) => show({ is: 'notice', part: name, line: `ended (${why}), starting it again` }),
-      onStarted: ({ pid, address }) => {
-        pids[name] = [pid]
+      env: { ...env, ...settings },
+      logFile: (one) => join(config.dataDir, 'logs', `${one}.log`),
+      stopPatienceMs: stopPatienceMs(config),
+      ...(name === 'worker' ? { niceness: workerNiceness } : {}),
+      onNotice: (one, line) => show({ is: 'notice', part: one, line }),
+      onRestart: (one, why) => show({ is: 'notice', part: one, line: `ended (${why}), starting it again` }),
+      onStarted: ({ pid, address, at }) => {
+        started[name].set(at, pid)
         where[name] = address
         note()
       },
     })
   }
-  await using http = start('http', ['ingest', 'query'], config.EMBUDO_PORT)
-  await using worker = start('worker', ['project', 'saga'], config.EMBUDO_WORKER_PORT)
+  // Stopped in reverse: what has been accepted is in the log before the worker ends.
+  await using worker = start('worker', ['project', 'saga'], 1, workerSettings(config))
+  await using http = start('http', ['ingest', 'query'], processes, {})
 
   const stop = new Promise<never>((_, reject) => {
     const interrupt = () => reject(new EmbudoError('interrupted', 'stopped while starting'))
@@ -121,7 +147,7 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
       stop,
       died,
     ])
-    show({ is: 'serving', http: httpAddress, worker: workerAddress, addresses })
+    show({ is: 'serving', http: httpAddress, worker: workerAddress, processes, addresses })
     await Promise.race([stop, died])
   } catch (error) {
     if (!signal.aborted) throw error
@@ -130,3 +156,6 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     removeRunFile(config.dataDir)
   }
 }
+
+const inOrder = (pids: ReadonlyMap<number, number>): number[] =>
+  [...pids].toSorted(([a], [b]) => a - b).map(([, pid]) => pid)

@@ -31,6 +31,8 @@ export const measuredLog = (
 
 const bytesOf = (records: readonly AppendRecord[]): number => {
   let bytes = 0
-  for (const { key, value } of records) bytes += key.length + value.length
+  for (const record of records) {
+    bytes += 'body' in record ? record.body.length : record.key.length + record.value.length
+  }
   return bytes
 }

@@ -12,13 +12,21 @@ const standstillMs = 12_000
 let program: Program
 let load: Load
 beforeAll(async () => {
-  program = await Program.start()
+  program = await Program.start({ EMBUDO_INGEST_PROCESSES: '2' })
   load = startLoad(program)
 })
 afterAll(async () => {
   await load.stop()
   await program[Symbol.asyncDispose]()
 })
+
+const httpProcesses = async (): Promise<{ http: readonly number[]; address: string }> => {
+  const status = JSON.parse(await program.ask('status', '--json')) as {
+    http: string
+    pids: { http: readonly number[] }
+  }
+  return { http: status.pids.http, address: status.http }
+}
 
 const untilMoreIsAccepted = async (events: number): Promise<void> => {
   const before = load.accepted
@@ -36,12 +44,33 @@ describe('under load', { timeout: 240_000 }, () => {
     }
   })
 
-  it('an http process that is killed with -9 is started again', async () => {
+  it('one of two http processes that is killed with -9 is started again, and the other goes on meanwhile', async () => {
     const random = seeded(2)
-    for (let kill = 0; kill < 2; kill++) {
+    for (const at of [0, 1]) {
       await untilMoreIsAccepted(100 + Math.floor(random() * 400))
-      await program.killRole('http')
+      const { http, address } = await httpProcesses()
+      expect(http).toHaveLength(2)
+      process.kill(http[at] ?? 0, 'SIGKILL')
+      await untilMoreIsAccepted(100)
+      await until('there are two again, one of them new', async () => {
+        const now = await httpProcesses()
+        expect(now.address).toBe(address)
+        return now.http[at] !== http[at] && now.http[1 - at] === http[1 - at]
+      })
     }
+  })
+
+  it('all http processes that are killed with -9 at once are started again', async () => {
+    await untilMoreIsAccepted(100)
+    await program.killRole('http')
+    await untilMoreIsAccepted(100)
+  })
+
+  it('SIGTERM stops all of it with status 0 and what was accepted stays', async () => {
+    await untilMoreIsAccepted(500)
+    expect(await program.stop()).toBe(0)
+    expect(await program.survivors()).toEqual([])
+    await program.start()
     await untilMoreIsAccepted(100)
   })
 

@@ -1,0 +1,158 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { kafkaProxy, PRODUCE } from '../../faults/kafka-proxy.ts'
+import { until } from '../../processes.ts'
+import { event, startSenders } from './senders.ts'
+import { Started, type Surroundings, signalTo, surroundings } from './started.ts'
+
+let around: Surroundings
+beforeAll(async () => {
+  around = await surroundings(inject('parts'))
+})
+afterAll(() => around[Symbol.asyncDispose]())
+
+/** A request whose body is announced and sent in part; answers with what came back until the end. */
+const begin = async (port: number, type: string, body: string) => {
+  const socket = connect(port, '127.0.0.1')
+  await once(socket, 'connect')
+  let answer = ''
+  socket.on('data', (piece) => {
+    answer += piece.toString()
+  })
+  socket.on('error', () => {})
+  const closed = once(socket, 'close')
+  socket.write(
+    `POST /api/events HTTP/1.1\r\nhost: embudo\r\ncontent-type: ${type}\r\ntransfer-encoding: chunked\r\n\r\n`,
+  )
+  socket.write(`${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n`)
+  return async () => {
+    await closed
+    return answer
+  }
+}
+
+const ask = async (started: Started, path: string): Promise<number> => {
+  const response = await fetch(`${started.address}${path}`, { headers: { connection: 'close' } })
+  await response.arrayBuffer()
+  return response.status
+}
+
+const isRefused = async (port: number): Promise<boolean> => {
+  const socket = connect(port, '127.0.0.1')
+  const outcome = await Promise.race([
+    once(socket, 'connect').then(() => false),
+    once(socket, 'error').then(() => true),
+  ]).catch(() => true)
+  socket.destroy()
+  return outcome
+}
+
+describe('SIGTERM', { timeout: 60_000 }, () => {
+  it.each([
+    ['1', 'SIGTERM'],
+    ['2', 'SIGINT'],
+  ] as const)(
+    'ends %s of them at full speed with status 0, as %s does, and all that was accepted is in the log',
+    async (count, signal) => {
+      await using started = await Started.start({ ...around.settings, EMBUDO_INGEST_PROCESSES: count })
+      const senders = startSenders(started, { senders: 32 })
+      await until('events are accepted', () => senders.accepted.length > 1_000)
+      started.signal(signal)
+      // A terminal's Ctrl-C goes to all of its processes.
+      if (signal === 'SIGINT') for (const pid of started.pids) signalTo(pid, signal)
+      // A second one changes nothing.
+      started.signal('SIGTERM')
+      expect(await started.ended()).toBe(0)
+      await senders.stop()
+      expect(Object.keys(senders.outcomes)).toContain('202')
+      const inLog = new Set((await around.log()).map(({ id }) => id))
+      expect(senders.accepted.filter((id) => !inLog.has(id))).toEqual([])
+    },
+  )
+
+  it('says no at /readyz first, and takes events until the delay is over', async () => {
+    const settings = { EMBUDO_INGEST_PROCESSES: '2', EMBUDO_STOP_DELAY_MS: '2000' }
+    await using started = await Started.start({ ...around.settings, ...settings })
+    started.signal('SIGTERM')
+    await until('all say no', async () => {
+      for (let n = 0; n < 8; n++) if ((await ask(started, '/readyz')) !== 503) return false
+      return true
+    })
+    const headers = { 'content-type': 'application/json', connection: 'close' }
+    const taken = await fetch(`${started.address}/api/events`, {
+      method: 'POST',
+      headers,
+      body: event('late'),
+    })
+    expect(taken.status).toBe(202)
+    expect(await started.ended()).toBe(0)
+  })
+
+  it.each(['1', '2'])('ends %s of them while they start with status 0', async (count) => {
+    let connections = 0
+    // A broker that takes connections and says nothing.
+    const broker = createServer((socket) => {
+      connections += 1
+      socket.on('error', () => {})
+    })
+    await once(broker.listen(0, '127.0.0.1'), 'listening')
+    const { port } = broker.address() as AddressInfo
+    const settings = { KAFKA_BROKERS: `127.0.0.1:${port}`, EMBUDO_INGEST_PROCESSES: count }
+    await using started = new Started({ ...around.settings, ...settings })
+    await started.until('all wait for the broker', () => connections >= Number(count))
+    expect(await started.stop()).toBe(0)
+    broker.close()
+  })
+
+  it('waits a while for who has begun: then it answers for lines, and cuts off what never ends', async () => {
+    await using started = await Started.start({ ...around.settings, EMBUDO_INGEST_PROCESSES: '2' })
+    const whole = await begin(started.port, 'application/json', '{"type": ')
+    const lines = await begin(
+      started.port,
+      'application/x-ndjson',
+      `${event('stopped-1')}\n${event('stopped-2')}\n`,
+    )
+    expect(await started.stop()).toBe(0)
+    expect(await whole()).not.toContain('HTTP/1.1 2')
+    expect(await lines()).toContain('"stoppedAt":')
+  })
+
+  it('lets it finish what it has begun: an event on its way to the broker is answered for', async () => {
+    await using proxy = await kafkaProxy(inject('parts').kafkaBrokers)
+    await using started = await Started.start({ ...around.settings, KAFKA_BROKERS: proxy.address })
+    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'keep back' : 'pass')
+    const answer = fetch(`${started.address}/api/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: event('on-its-way'),
+    })
+    await until('it waits for the broker', () => proxy.count(PRODUCE) > 0)
+    started.signal('SIGTERM')
+    await until('the port is closed', () => isRefused(started.port))
+    await proxy.deliverLate()
+    expect((await answer).status).toBe(202)
+    expect(await started.ended()).toBe(0)
+    expect((await around.log()).filter(({ id }) => id === 'on-its-way')).toHaveLength(1)
+  })
+
+  it('ends it also when the broker has gone, and what waited for it is not accepted', async () => {
+    await using proxy = await kafkaProxy(inject('parts').kafkaBrokers)
+    await using started = await Started.start({
+      ...around.settings,
+      KAFKA_BROKERS: proxy.address,
+      EMBUDO_INGEST_PROCESSES: '2',
+      EMBUDO_APPEND_TIMEOUT_MS: '3000',
+    })
+    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'swallow the answer' : 'pass')
+    const body = event('never')
+    const answer = fetch(`${started.address}/api/events`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body,
+    })
+    await until('it waits for the broker', () => proxy.count(PRODUCE) > 0)
+    expect(await started.stop()).toBe(0)
+    expect((await answer).status).toBe(503)
+  })
+})
