@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import { EmbudoError } from '../define/error.ts'
-import { parseJson, readBody } from './body.ts'
+import { announcedBytes, invite, parseJson, type Room, readBody } from './body.ts'
 import { docs } from './docs.ts'
 import { type DocumentInfo, openApiDocument } from './openapi.ts'
 import { parseParameters, queryOf } from './parameters.ts'
-import { type Problem, problem, problemOf, sendProblem } from './problem.ts'
+import { type Problem, problem, problemOf, retryAfterOf, sendProblem } from './problem.ts'
 import type { Answer, Route } from './route.ts'
 
 export interface AppParts {
@@ -14,10 +14,12 @@ export interface AppParts {
   /** An error that nobody foresaw, or one of the server's own making. */
   readonly onError: (error: unknown, requestId: string) => void
   readonly newId?: () => string
+  /** Room for a body, held until its request is answered; throws where there is none. */
+  readonly admit?: ((request: Request, bytes: number) => Room & Disposable) | undefined
 }
 
 /** Everything but the hot path. */
-export const createApp = ({ routes, info, onError, newId = randomUUID }: AppParts): Express => {
+export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: AppParts): Express => {
   const app = express()
   app.disable('x-powered-by')
   app.disable('etag')
@@ -44,7 +46,8 @@ export const createApp = ({ routes, info, onError, newId = randomUUID }: AppPart
     app[declared.method](expressPath(declared.path), async (request: Request, response: Response) => {
       const params = parseParameters(declared.params, { ...request.params })
       const query = parseParameters(declared.query, queryOf(request.url))
-      const body = declared.takesJson ? await bodyOf(request) : undefined
+      using room = declared.takesJson ? admit?.(request, announced(request)) : undefined
+      const body = declared.takesJson ? await bodyOf(request, response, room) : undefined
       send(response, await handle({ params, query, body, headers: request.headers }))
     })
   }
@@ -67,12 +70,12 @@ export const createApp = ({ routes, info, onError, newId = randomUUID }: AppPart
       ? problem(400, 'bad_parameter', 'the address has a malformed percent-encoding')
       : problemOf(error)
     if (told.status === 500) onError(error, String(response.getHeader('x-request-id')))
-    sendTold(response, told)
+    sendTold(response, told, {}, retryAfterOf(error))
   })
   return app
 }
 
-const bodyOf = async (request: Request): Promise<unknown> => {
+const bodyOf = async (request: Request, response: Response, room: Room | undefined): Promise<unknown> => {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
     throw new EmbudoError('unsupported_content_type', `expected application/json, got ${type ?? 'none'}`)
@@ -80,8 +83,11 @@ const bodyOf = async (request: Request): Promise<unknown> => {
   if (!['identity', undefined].includes(request.headers['content-encoding'])) {
     throw new EmbudoError('unsupported_content_encoding', 'expected a body that is not compressed')
   }
-  return parseJson(await readBody(request, 'identity', bodyLimits))
+  invite(request, response)
+  return parseJson(await readBody(request, 'identity', { ...bodyLimits, ...(room && { room }) }))
 }
+
+const announced = (request: Request): number => announcedBytes(request, 'identity', bodyLimits.maxBytes)
 
 const bodyLimits = { maxBytes: 1024 * 1024, deadlineMs: 30_000 }
 
@@ -92,8 +98,17 @@ const send = (response: Response, answer: Answer): void => {
   response.setHeader('content-type', 'application/json').end(JSON.stringify(answer.json))
 }
 
-const sendTold = (response: Response, told: Problem, headers: Readonly<Record<string, string>> = {}): void =>
-  sendProblem(response, { ...told, requestId: response.getHeader('x-request-id') }, headers)
+const sendTold = (
+  response: Response,
+  told: Problem,
+  headers: Readonly<Record<string, string>> = {},
+  retryAfterSeconds?: number,
+): void =>
+  sendProblem(
+    response,
+    { ...told, requestId: response.getHeader('x-request-id') },
+    { headers, retryAfterSeconds },
+  )
 
 const expressPath = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ':$1')
 

@@ -94,6 +94,11 @@ const healthExample = {
   },
 } as const
 
+const downExample = {
+  status: 'down',
+  parts: { ...healthExample.parts, kafka: { status: 'down', detail: 'no answer within 2000 ms' } },
+} as const
+
 export const healthRoutes = (operations: HealthOperations): Route[] => [
   route({
     method: 'get',
@@ -102,7 +107,7 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
     summary: 'How the parts are',
     answers: {
       200: { description: 'It serves, perhaps not everything', schema: healthSchema, example: healthExample },
-      503: { description: 'It cannot serve', schema: healthSchema },
+      503: { description: 'It cannot serve', schema: healthSchema, example: downExample },
     },
     problems: [],
     handle: async () => {
@@ -119,7 +124,7 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
     path: '/livez',
     tag: 'Operating',
     summary: 'Whether the process lives',
-    answers: { 200: { description: 'It does', schema: stateSchema } },
+    answers: { 200: { description: 'It does', schema: stateSchema, example: { status: 'ok' } } },
     problems: [],
     handle: async () => ({ json: { status: 'ok' } }),
   }),
@@ -129,8 +134,12 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
     tag: 'Operating',
     summary: 'Whether it wants to be sent requests',
     answers: {
-      200: { description: 'It does', schema: stateSchema },
-      503: { description: 'It is starting or stopping', schema: stateSchema },
+      200: { description: 'It does', schema: stateSchema, example: { status: 'ok' } },
+      503: {
+        description: 'It is starting or stopping',
+        schema: stateSchema,
+        example: { status: 'not ready' },
+      },
     },
     problems: [],
     handle: async () =>
@@ -141,7 +150,14 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
     path: '/metrics',
     tag: 'Operating',
     summary: 'Metrics for Prometheus',
-    answers: { 200: { description: 'Prometheus text', contentType: 'text/plain', schema: z.string() } },
+    answers: {
+      200: {
+        description: 'Prometheus text',
+        contentType: 'text/plain',
+        schema: z.string(),
+        example: 'embudo_projection_lag_records{projection="lead_profile",topic="embudo.leads"} 0\n',
+      },
+    },
     problems: [],
     handle: operations.metrics,
   }),
@@ -178,13 +194,34 @@ const projectionSchema = z
   })
   .meta({ id: 'Projection' })
 
+const projectionExample = {
+  name: 'lead_profile',
+  kind: 'read model',
+  version: 1,
+  state: 'rebuilding',
+  lag: 12,
+  positions: [
+    {
+      ...{ topic: 'embudo.leads', partition: 3, nextOffset: 1_030, end: 1_042, lag: 12 },
+      ...{ state: 'live', worker: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', error: null },
+    },
+  ],
+  rebuild: { state: 'replaying', generation: 2, percent: 40, eventsPerSecond: 85_000, etaSeconds: 12 },
+}
+
 export const projectionRoutes = (operations: ProjectionOperations): Route[] => [
   route({
     method: 'get',
     path: '/api/projections',
     tag: 'Projections',
     summary: 'Where every projection stands',
-    answers: { 200: { description: 'All of them', schema: pageOf(projectionSchema) } },
+    answers: {
+      200: {
+        description: 'All of them',
+        schema: pageOf(projectionSchema),
+        example: { items: [projectionExample], nextCursor: null },
+      },
+    },
     problems: [503],
     handle: async () => ({ json: { items: await operations.list(), nextCursor: null } }),
   }),
@@ -193,9 +230,13 @@ export const projectionRoutes = (operations: ProjectionOperations): Route[] => [
     path: '/api/projections/{name}/rebuild',
     tag: 'Projections',
     summary: 'Build a read model anew from the log, beside the one that is read',
-    params: z.object({ name: z.string() }),
+    params: z.object({ name: z.string().meta({ description: 'Of a projection.', example: 'lead_profile' }) }),
     answers: {
-      202: { description: 'It has begun', schema: z.object({ name: z.string(), generation: z.int() }) },
+      202: {
+        description: 'It has begun',
+        schema: z.object({ name: z.string(), generation: z.int() }),
+        example: { name: 'lead_profile', generation: 2 },
+      },
     },
     problems: [404, 409, 503],
     handle: async ({ params: { name } }) => ({
@@ -243,6 +284,16 @@ const sagaSchema = sagaSummarySchema
   })
   .meta({ id: 'Saga' })
 
+const sagaExample = {
+  ...{ id: 'enrollment:E-1', type: 'enrollment', version: 1, subject: 'E-1', state: 'WAITING' },
+  ...{ startedAt: '2026-11-20T10:00:00.000Z', endedAt: null },
+}
+
+const timelineExample = [
+  { at: '2026-11-20T10:00:00.000Z', step: null, what: 'started', attempt: null, error: null },
+  { at: '2026-11-20T10:00:00.120Z', step: 'reserve_seat', what: 'called', attempt: 1, error: null },
+]
+
 export const sagaRoutes = (operations: SagaOperations): Route[] => [
   route({
     method: 'get',
@@ -250,12 +301,18 @@ export const sagaRoutes = (operations: SagaOperations): Route[] => [
     tag: 'Sagas',
     summary: 'Sagas, the latest first',
     query: z.strictObject({
-      state: z.enum(sagaStates).optional(),
-      type: z.string().optional(),
-      subject: z.string().optional(),
+      state: z.enum(sagaStates).optional().meta({ description: 'Sagas in this state.' }),
+      type: z.string().optional().meta({ description: 'Sagas of this name.', example: 'enrollment' }),
+      subject: z.string().optional().meta({ description: 'Sagas of this subject.', example: 'E-1' }),
       ...pageParameters,
     }),
-    answers: { 200: { description: 'A page of them', schema: pageOf(sagaSummarySchema) } },
+    answers: {
+      200: {
+        description: 'A page of them',
+        schema: pageOf(sagaSummarySchema),
+        example: { items: [sagaExample], nextCursor: null },
+      },
+    },
     problems: [400, 503],
     handle: async ({ query: { state, type, subject, limit, cursor } }) => ({
       json: await operations.list({ state, type, subject, limit, cursor }),
@@ -266,8 +323,16 @@ export const sagaRoutes = (operations: SagaOperations): Route[] => [
     path: '/api/sagas/{id}',
     tag: 'Sagas',
     summary: 'A saga with its timeline',
-    params: z.object({ id: z.string() }),
-    answers: { 200: { description: 'The saga', schema: sagaSchema } },
+    params: z.object({
+      id: z.string().meta({ description: 'As the list names it.', example: 'enrollment:E-1' }),
+    }),
+    answers: {
+      200: {
+        description: 'The saga',
+        schema: sagaSchema,
+        example: { ...sagaExample, timeline: timelineExample },
+      },
+    },
     problems: [404, 503],
     handle: async ({ params: { id } }) => {
       const saga = await operations.show(id)

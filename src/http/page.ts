@@ -19,7 +19,10 @@ export const pageParameters = {
     .default(100)
     .meta({
       description: `Items a page, 1 to ${maxPageItems}.`,
-      override: { type: 'integer', minimum: 1, maximum: maxPageItems, default: 100 },
+      override: ({ jsonSchema }) => {
+        Object.assign(jsonSchema, { type: 'integer', minimum: 1, maximum: maxPageItems, default: 100 })
+        delete jsonSchema.format
+      },
     }),
   cursor: z.string().max(8_192).optional().meta({ description: 'The nextCursor of the page before.' }),
 }

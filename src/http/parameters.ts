@@ -44,5 +44,5 @@ const unknownParameter = (name: string, allowed: readonly string[]): EmbudoError
   new EmbudoError(
     'unknown_parameter',
     `there is no parameter ${name.slice(0, 64)}; ${allowed.length === 0 ? 'none is taken' : `there are ${allowed.join(', ')}`}`,
-    { facts: { field: name.slice(0, 64), allowed } },
+    { facts: { field: name.slice(0, 64).toWellFormed(), allowed } },
   )

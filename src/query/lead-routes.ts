@@ -68,13 +68,28 @@ const historySchema = z
   })
   .meta({ id: 'HistoryEvent' })
 
-const leadId = z.object({ leadId: z.string().meta({ example: 'L-1' }) })
+const historyExample = {
+  ...{ type: 'webinar_attended', id: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', source: 'zoom' },
+  ...{ time: '2026-11-20T10:00:00.000Z', topic: 'embudo.leads', partition: 3, offset: 1_042 },
+  data: { leadId: 'L-1', webinarId: 'W-9', attendanceDuration: 2_710, engagementScore: 0.83 },
+}
+
+const leadId = z.object({ leadId: z.string().meta({ description: 'Whose id it is.', example: 'L-1' }) })
+
+/** Checked with the column's own kind, as every filter. */
+const count = z
+  .string()
+  .optional()
+  .meta({
+    description: 'Leads with this many.',
+    override: { type: 'integer', minimum: -(2 ** 31), maximum: 2 ** 31 - 1 },
+  })
 
 const filters = {
-  company: z.string().optional(),
-  source: z.string().optional(),
-  conversions: z.string().optional(),
-  webinarsAttended: z.string().optional(),
+  company: z.string().optional().meta({ description: 'Leads of this company.' }),
+  source: z.string().optional().meta({ description: 'Leads from this source.' }),
+  conversions: count,
+  webinarsAttended: count,
 }
 
 export const leadRoutes = (parts: LeadParts): Route[] => {
@@ -92,12 +107,22 @@ export const leadRoutes = (parts: LeadParts): Route[] => {
           sort: z
             .string()
             .optional()
-            .meta({ description: 'A field; with - in front for descending.', example: '-lastSeenAt' }),
+            .meta({
+              description: 'A field; with - in front for descending. Nulls stand last.',
+              example: '-lastSeenAt',
+              pattern: `^[-+]?(${readable(parts.listing).join('|')})$`,
+            }),
           ...filters,
         })
         .catchall(z.string()),
       headers: positionHeader,
-      answers: { 200: { description: 'A page', schema: pageOf(leadSchema) } },
+      answers: {
+        200: {
+          description: 'A page',
+          schema: pageOf(leadSchema),
+          example: { items: [leadExample], nextCursor: null },
+        },
+      },
       problems: [400, 503],
       handle: async ({ query: { limit, cursor, sort, ...given }, headers }) => {
         await wait(headers['embudo-position'])
@@ -133,7 +158,13 @@ export const leadRoutes = (parts: LeadParts): Route[] => {
       params: leadId,
       query: z.strictObject(pageParameters),
       headers: positionHeader,
-      answers: { 200: { description: 'A page, the oldest first', schema: pageOf(historySchema) } },
+      answers: {
+        200: {
+          description: 'A page, the oldest first',
+          schema: pageOf(historySchema),
+          example: { items: [historyExample], nextCursor: null },
+        },
+      },
       problems: [400, 404, 503],
       handle: async ({ params, query: { limit, cursor }, headers }) => {
         await waitForPosition(parts, parts.historyOf, headers['embudo-position'])
@@ -152,6 +183,9 @@ export const leadRoutes = (parts: LeadParts): Route[] => {
     }),
   ]
 }
+
+const readable = ({ fields }: Listing): string[] =>
+  fields.filter(({ isPersonal }) => !isPersonal).map(({ name }) => name)
 
 const present = (given: Readonly<Record<string, string | undefined>>): Record<string, string> =>
   Object.fromEntries(

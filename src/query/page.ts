@@ -103,7 +103,7 @@ const readableField = (listing: Listing, name: string, parameter = name): Listed
     'unknown_column',
     `${isPersonal ? `${name} is personal and cannot be filtered or sorted by` : `${listing.name} has no column ${name.slice(0, 64)}`}; ` +
       `there are ${readable.map((candidate) => candidate.name).join(', ')}`,
-    { facts: { field: parameter.slice(0, 64) } },
+    { facts: { field: parameter.slice(0, 64).toWellFormed() } },
   )
 }
 

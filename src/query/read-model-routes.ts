@@ -51,6 +51,13 @@ const modelSchema = z
 
 const rowSchema = z.record(z.string(), z.unknown()).meta({ description: 'The columns by name.' })
 
+const rowExample = {
+  webinar_id: 'W-9',
+  attendances: 120,
+  attendance_seconds: 310_000,
+  longest_seconds: 5_400,
+}
+
 export const readModelRoutes = (parts: ReadModelParts): Route[] => {
   const models = new Map(parts.models.map((model) => [model.name, { model, listing: listingOf(model) }]))
   const names = [...models.keys()]
@@ -68,9 +75,11 @@ export const readModelRoutes = (parts: ReadModelParts): Route[] => {
     await waitForPosition(parts, { name, topic: topicName(parts.prefix, model.topic) }, position)
     return listing
   }
-  const nameParameter = z
-    .string()
-    .meta({ description: `One of ${names.join(', ')}.`, ...(names[0] ? { example: names[0] } : {}) })
+  const nameParameter = z.string().meta({
+    description: `One of ${names.join(', ')}.`,
+    ...(names[0] ? { example: names[0] } : {}),
+    enum: names,
+  })
 
   return [
     route({
@@ -78,7 +87,13 @@ export const readModelRoutes = (parts: ReadModelParts): Route[] => {
       path: '/api/read-models',
       tag: 'Reading',
       summary: 'The read models, with their columns',
-      answers: { 200: { description: 'All of them', schema: pageOf(modelSchema) } },
+      answers: {
+        200: {
+          description: 'All of them',
+          schema: pageOf(modelSchema),
+          example: { items: [...models.values()].slice(0, 1).map(shownModel), nextCursor: null },
+        },
+      },
       problems: [],
       handle: async () => ({ json: { items: [...models.values()].map(shownModel), nextCursor: null } }),
     }),
@@ -99,7 +114,13 @@ export const readModelRoutes = (parts: ReadModelParts): Route[] => {
         .catchall(z.string()),
       headers: positionHeader,
       document: { parameters: [filterParameter] },
-      answers: { 200: { description: 'A page', schema: pageOf(rowSchema) } },
+      answers: {
+        200: {
+          description: 'A page',
+          schema: pageOf(rowSchema),
+          example: { items: [rowExample], nextCursor: null },
+        },
+      },
       problems: [400, 404, 503],
       handle: async ({ params: { name }, query: { limit, cursor, sort, ...filters }, headers }) => {
         const listing = await waited(name, headers['embudo-position'])
@@ -111,9 +132,15 @@ export const readModelRoutes = (parts: ReadModelParts): Route[] => {
       path: '/api/read-models/{name}/{key}',
       tag: 'Reading',
       summary: 'One row of a read model',
-      params: z.object({ name: nameParameter, key: z.string() }),
+      params: z.object({
+        name: nameParameter,
+        key: z.string().meta({
+          description: 'The key; of several columns, with commas between them.',
+          example: 'L-1',
+        }),
+      }),
       headers: positionHeader,
-      answers: { 200: { description: 'The row', schema: rowSchema } },
+      answers: { 200: { description: 'The row', schema: rowSchema, example: rowExample } },
       problems: [400, 404, 503],
       handle: async ({ params: { name, key }, headers }) => {
         const listing = await waited(name, headers['embudo-position'])

@@ -2,8 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { EmbudoError } from '../../src/define/error.ts'
 import { decodeBatches, nextOffsetAfter } from '../../src/log/decode-batch.ts'
-import { type EncodableRecord, encodeBatch, recordSizeBound } from '../../src/log/encode-batch.ts'
-import type { LogRecord } from '../../src/log/port.ts'
+import { encodeBatch, recordSizeBound } from '../../src/log/encode-batch.ts'
+import type { LogRecord, RecordContent } from '../../src/log/port.ts'
 import { type Compression, writeInt64 } from '../../src/log/record-batch.ts'
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((array) => Buffer.from(array))
@@ -11,7 +11,7 @@ const text = fc.string({
   unit: fc.oneof(fc.constantFrom('a', 'Z', '_', '0'), fc.constantFrom('é', '✓', '𝄞')),
   maxLength: 80,
 })
-const record: fc.Arbitrary<EncodableRecord> = fc.record({
+const record: fc.Arbitrary<RecordContent> = fc.record({
   key: bytes,
   value: bytes,
   headers: fc.array(fc.tuple(text, text), { maxLength: 6 }),
@@ -121,7 +121,7 @@ const outcomeOf = (decode: () => readonly LogRecord[]): string => {
 }
 
 interface Given {
-  readonly records: readonly EncodableRecord[]
+  readonly records: readonly RecordContent[]
   readonly timestamp: number
   readonly baseOffset: number
   readonly compression: Compression
@@ -143,7 +143,7 @@ const plain = (record: LogRecord) => ({
   found: Object.keys(record.headers()).map((name) => record.header(name)),
 })
 
-const written = ({ key, value, headers }: EncodableRecord, { timestamp, baseOffset }: Given, at: number) => {
+const written = ({ key, value, headers }: RecordContent, { timestamp, baseOffset }: Given, at: number) => {
   const firsts = new Map<string, string>()
   for (const [name, text] of headers) if (!firsts.has(name)) firsts.set(name, text)
   const asObject = Object.fromEntries(firsts)
