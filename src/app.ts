@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
-import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import type { Logger } from 'pino'
@@ -10,17 +10,14 @@ import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
 import { joinMembership } from './consumer/membership.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
-import { EmbudoError } from './define/error.ts'
 import type { SagaDefinition } from './define/saga.ts'
 import { createApp } from './http/app.ts'
+import { crossOrigin } from './http/cors.ts'
 import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
-import { eventRoutes } from './ingest/event-routes.ts'
-import { defaultIngestLimits, type Ingest, ingest } from './ingest/ingest.ts'
-import { leadWriteRoutes } from './ingest/lead-routes.ts'
-import { ingestMetrics } from './ingest/metrics.ts'
+import { ingestion } from './ingest/ingestion.ts'
 import { uuidV7 } from './ingest/uuid-v7.ts'
 import { eventValidator } from './ingest/validate.ts'
 import { Codec } from './log/codec.ts'
@@ -48,7 +45,11 @@ import { clickhouseHistory } from './query/subject-history.ts'
 import { loadSagas } from './saga/load.ts'
 import { countOpenSagas, listSagas, showSaga } from './saga/queries.ts'
 import { startSagas } from './saga/start.ts'
+import { listen } from './supervisor/port.ts'
 import type { Role, Served } from './supervisor/serve.ts'
+import { shareLoad } from './supervisor/share-load.ts'
+import type { Siblings } from './supervisor/siblings.ts'
+import { joinExpositions } from './telemetry/exposition.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { measuredLog } from './telemetry/measured-log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
@@ -67,6 +68,7 @@ interface Parts {
   readonly config: Config
   readonly logger: Logger
   readonly metrics: Metrics
+  readonly siblings: Siblings | undefined
   readonly tracing: Tracing
   readonly catalog: Catalog
   readonly registry: Registry
@@ -85,26 +87,38 @@ interface Parts {
  * Builds the parts of some roles, joins them, and starts them in order; stopping undoes that in reverse. The
  * configuration must have the address of every outside part.
  */
-export const startApp = async (config: Config, roles: ReadonlySet<Role>): Promise<Served> => {
+export const startApp = async (
+  config: Config,
+  roles: ReadonlySet<Role>,
+  siblings?: Siblings,
+): Promise<Served> => {
   await using building = new AsyncDisposableStack()
-  const parts = await buildParts(config, [...roles].join('+'), building)
+  const parts = await buildParts(config, [...roles].join('+'), siblings, building)
   let isReady = false
   const server = await startHttp(parts, roles, () => isReady)
   building.use(server)
   if (roles.has('project') || roles.has('saga')) await startWork(parts, roles, building)
   isReady = true
   // Before anything else is undone, load balancers are told and what was accepted is finished.
-  building.defer(() => {
+  building.defer(async () => {
     isReady = false
+    await delay(config.EMBUDO_STOP_DELAY_MS)
+    await server[Symbol.asyncDispose]()
   })
   const started = building.move()
   parts.logger.info({ roles: [...roles], address: server.address }, 'serving')
   return { address: server.address, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
 
-const buildParts = async (config: Config, role: string, stack: AsyncDisposableStack): Promise<Parts> => {
+const buildParts = async (
+  config: Config,
+  role: string,
+  siblings: Siblings | undefined,
+  stack: AsyncDisposableStack,
+): Promise<Parts> => {
   const logger = createLogger({ level: config.EMBUDO_LOG_LEVEL, role })
-  const metrics = createMetrics(role)
+  const metrics = createMetrics(role, siblings?.number)
+  siblings?.tell(() => metrics.registry.metrics())
   const tracing = stack.use(
     await startTracing({
       otlpEndpoint: config.OTEL_EXPORTER_OTLP_ENDPOINT,
@@ -129,56 +143,40 @@ const buildParts = async (config: Config, role: string, stack: AsyncDisposableSt
   await log.ensureTopics(catalog.topics.map((topic) => topicSpec(config, topic)))
   const codec = new Codec(catalog, ids, registry.fetch)
   return {
-    ...{
-      config,
-      logger,
-      metrics,
-      tracing,
-      catalog,
-      registry,
-      codec,
-      pool,
-      projectionPool,
-      clickhouse,
-      projections,
-      sagas,
-    },
+    ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec },
+    ...{ pool, projectionPool, clickhouse, projections, sagas },
     log: measuredLog(log, metrics.append),
   }
 }
 
 const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => boolean) => {
-  const { config, logger, catalog, codec, log, metrics, tracing } = parts
+  const { config, logger, catalog, codec, log, metrics, siblings, tracing } = parts
   const newId = uuidV7()
   const validate = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
   const toRecord = recordEncoder(codec, config.EMBUDO_TOPIC_PREFIX)
   const onError = (error: unknown, requestId?: string) =>
     logger.error({ err: error, requestId }, 'unforeseen error')
 
-  const routes: Route[] = []
-  let hotPath: Ingest | undefined
-  if (roles.has('ingest')) {
-    const spans = requestSpans(tracing)
-    const taking = ingest(
-      {
-        log,
-        validate,
-        toRecord,
-        wait: (ms) => delay(ms),
-        metrics: ingestMetrics(metrics.registry),
-        ...(tracing.enabled ? { traceparent: spans.traceparentOf } : {}),
-        onError,
-      },
-      {
-        ...defaultIngestLimits,
-        maxBodyBytes: config.EMBUDO_MAX_BODY_BYTES,
-        maxLineBytes: config.EMBUDO_MAX_LINE_BYTES,
-      },
-    )
-    hotPath = tracing.enabled ? spans.around('/api/events', taking) : taking
-    routes.push(...eventRoutes(catalog, config.EMBUDO_TOPIC_PREFIX))
-    routes.push(...leadWriteRoutes({ catalog, log, validate, toRecord, newId }))
-  }
+  const spans = requestSpans(tracing)
+  const taking = !roles.has('ingest')
+    ? undefined
+    : ingestion(
+        {
+          ...{ catalog, log, validate, toRecord, newId, onError },
+          prefix: config.EMBUDO_TOPIC_PREFIX,
+          registry: metrics.registry,
+          wait: (ms) => delay(ms),
+          ...(tracing.enabled ? { traceparent: spans.traceparentOf } : {}),
+        },
+        {
+          maxInFlightBytes: config.EMBUDO_MAX_IN_FLIGHT_BYTES,
+          maxBodyBytes: config.EMBUDO_MAX_BODY_BYTES,
+          maxLineBytes: config.EMBUDO_MAX_LINE_BYTES,
+        },
+      )
+  // Left to itself, V8 lets the garbage of a long stream grow to three times what is alive before it looks.
+  if (taking !== undefined && !roles.has('project')) setFlagsFromString('--heap-growing-percent=100')
+  const routes: Route[] = [...(taking?.routes ?? [])]
   if (roles.has('query')) routes.push(...readingRoutes(parts))
   routes.push(...healthRoutes(healthOperations(parts, isReady)))
 
@@ -186,15 +184,19 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
     routes,
     info: { title: 'embudo', version: packageVersion(), description: apiDescription },
     onError,
+    admit: taking?.admit,
   })
-  const { server, drain } = createHttpServer({ ...(hotPath === undefined ? {} : { ingest: hotPath }), app })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => reject(cannotListen(config, cause)))
-    server.listen(config.EMBUDO_PORT, config.EMBUDO_HOST, resolve)
+  const { server, drain } = createHttpServer({
+    ingest: taking && tracing.enabled ? spans.around('/api/events', taking.take) : taking?.take,
+    app,
+    crossOrigin: crossOrigin(config.EMBUDO_CORS_ORIGINS),
+    limits: { maxConnections: config.EMBUDO_MAX_CONNECTIONS },
+    onDropped: taking?.connectionDropped,
+    onStopping: taking?.stop,
   })
-  const { port } = server.address() as AddressInfo
-  const host = config.EMBUDO_HOST.includes(':') ? `[${config.EMBUDO_HOST}]` : config.EMBUDO_HOST
-  return { address: `http://${host}:${port}`, [Symbol.asyncDispose]: () => drain(10_000) }
+  const address = await listen(server, config)
+  if (siblings !== undefined) shareLoad(server, siblings)
+  return { address, [Symbol.asyncDispose]: () => drain(10_000) }
 }
 
 const readingRoutes = (parts: Parts): Route[] => {
@@ -286,7 +288,7 @@ const startWork = async (
 }
 
 const healthOperations = (
-  { log, registry, pool, clickhouse, metrics }: Parts,
+  { log, registry, pool, clickhouse, metrics, siblings }: Parts,
   isReady: () => boolean,
 ): HealthOperations => ({
   isReady,
@@ -302,7 +304,7 @@ const healthOperations = (
     }),
   metrics: async () => ({
     contentType: metrics.registry.contentType,
-    text: await metrics.registry.metrics(),
+    text: await (siblings?.askAll().then(joinExpositions) ?? metrics.registry.metrics()),
   }),
 })
 
@@ -364,6 +366,7 @@ const kafkaOptions = (config: Config) => {
     clientId: 'embudo',
     maxPendingBytes: config.EMBUDO_MAX_PENDING_BYTES,
     deliveryTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS,
+    compression: config.EMBUDO_COMPRESSION,
     ...(config.KAFKA_SSL
       ? { ssl: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) }
       : {}),
@@ -382,15 +385,6 @@ const topicSpec = (config: Config, topic: Catalog['topics'][number]) => ({
     'unclean.leader.election.enable': 'false',
   },
 })
-
-const cannotListen = (config: Config, cause: NodeJS.ErrnoException): EmbudoError =>
-  new EmbudoError(
-    'cannot_listen',
-    cause.code === 'EADDRINUSE'
-      ? `port ${config.EMBUDO_PORT} on ${config.EMBUDO_HOST} is taken: stop what listens there, or set EMBUDO_PORT`
-      : `cannot listen on ${config.EMBUDO_HOST}:${config.EMBUDO_PORT}: ${cause.message}`,
-    { cause },
-  )
 
 const packageVersion = (): string =>
   (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version

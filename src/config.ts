@@ -16,6 +16,19 @@ const url = (...protocols: string[]) =>
   })
 const port = integer(0, 65_535)
 
+/** `https://app.example.com,http://localhost:3000` */
+const origins = z.string().transform((text, context) => {
+  const list = text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+  if (!list.every((origin) => URL.canParse(origin) && new URL(origin).origin === origin)) {
+    const message = 'expected origins as a browser sends them, for example https://app.example.com,...'
+    context.addIssue({ code: 'custom', message })
+  }
+  return list
+})
+
 /** `enrollment.take_payment=5 seconds, ...` */
 const waits = z.string().transform((text, context) => {
   const entries = text.split(',').filter((part) => part.trim() !== '')
@@ -64,9 +77,17 @@ const settings = {
   ],
   EMBUDO_HOST: [z.string().default('127.0.0.1'), 'address to listen on'],
   EMBUDO_PORT: [port.default(4000), 'port to listen on; 0 takes a free one'],
+  EMBUDO_INGEST_PROCESSES: [
+    integer(1, 64).default(1),
+    'processes that take requests on EMBUDO_PORT, each with limits of its own; no more than there are cores',
+  ],
   EMBUDO_WORKER_PORT: [
     port.default(0),
-    'port for health and metrics of the worker process under `up`; 0 takes a free one',
+    'port for health and metrics of the worker process, where it is one of its own; 0 takes a free one',
+  ],
+  EMBUDO_STOP_DELAY_MS: [
+    integer(0, 300_000).default(0),
+    'how long requests are still taken after SIGTERM while /readyz says no, for a load balancer to see it',
   ],
   EMBUDO_TOPIC_PREFIX: [
     z
@@ -103,11 +124,27 @@ const settings = {
   EMBUDO_MAX_LINE_BYTES: [integer(1_024, 16_777_216).default(1_048_576), 'longest line of an NDJSON body'],
   EMBUDO_MAX_PENDING_BYTES: [
     integer(1_048_576, 4_294_967_296).default(67_108_864),
-    'bytes accepted and not yet acknowledged by the log; beyond it callers get 503',
+    'bytes of records handed to the log and not yet acknowledged; beyond it callers get 503. At least EMBUDO_MAX_IN_FLIGHT_BYTES',
+  ],
+  EMBUDO_MAX_IN_FLIGHT_BYTES: [
+    integer(1_048_576, 17_179_869_184).default(67_108_864),
+    'bytes of requests that are being read or not yet answered; a caller over its share gets 429, all get 503 when it is full',
+  ],
+  EMBUDO_MAX_CONNECTIONS: [
+    integer(16, 65_535).default(2_048),
+    'connections of HTTP clients that a process takes at once; more are closed as they come',
+  ],
+  EMBUDO_CORS_ORIGINS: [
+    origins.default([]),
+    'origins whose pages may call from a browser, as https://app.example.com,...; none where not set',
   ],
   EMBUDO_APPEND_TIMEOUT_MS: [
     integer(100, 600_000).default(10_000),
     'after this long an append ends with an unknown outcome, and 503',
+  ],
+  EMBUDO_COMPRESSION: [
+    z.enum(['none', 'gzip', 'zstd']).default('none'),
+    'of record batches; zstd takes a sixth of the disk for half a microsecond to two an event, where every reader knows it',
   ],
   EMBUDO_READ_WAIT_MS: [integer(0, 60_000).default(5_000), 'how long a read waits for its Embudo-Position'],
   EMBUDO_BATCH_RECORDS: [

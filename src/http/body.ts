@@ -1,34 +1,58 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage } from 'node:http'
-import { promisify } from 'node:util'
-import { constants, gunzip, zstdDecompress } from 'node:zlib'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Readable, Transform } from 'node:stream'
+import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
 import { EmbudoError } from '../define/error.ts'
+import { zstdFrames } from './zstd-frames.ts'
 
 export interface BodyLimits {
   /** After decompression. */
   readonly maxBytes: number
-  /** From the first byte to the last. */
+  /** From the request's head to the last byte. */
   readonly deadlineMs: number
+  /** What the body holds while it is read, beside `announcedBytes`; `grow` throws where there is no room left. */
+  readonly room?: Room
+}
+
+export interface Room {
+  grow(bytes: number): void
+  shrink(bytes: number): void
+}
+
+export type Encoding = 'identity' | 'gzip' | 'zstd'
+
+/** What the body will take by its own word: nothing where it comes in chunks, or unfolds. Throws `body_too_large`. */
+export const announcedBytes = (request: IncomingMessage, encoding: Encoding, maxBytes: number): number => {
+  const length = Number(request.headers['content-length'] ?? 0)
+  if (length > maxBytes) throw tooLarge(maxBytes)
+  return encoding === 'identity' ? length : 0
+}
+
+/** A client that asks before it sends (Expect: 100-continue) is told that its body is wanted. */
+export const invite = (request: IncomingMessage, response: ServerResponse): void => {
+  if (request.headers.expect !== undefined) response.writeContinue()
 }
 
 /**
- * The whole body, decompressed. Throws `body_too_large`, `body_timeout`, `body_malformed`, and `client_gone` when
- * nobody is left to be answered.
+ * The whole body, decompressed as it comes. Throws `body_too_large`, `body_timeout`, `body_malformed`, what
+ * `room.grow` throws, and `client_gone` when nobody is left to be answered.
  */
 export const readBody = async (
   request: IncomingMessage,
-  encoding: 'identity' | 'gzip' | 'zstd',
+  encoding: Encoding,
   limits: BodyLimits,
 ): Promise<Buffer> => {
-  const bytes = await collect(request, limits)
-  if (encoding === 'identity' || bytes.length === 0) return bytes
+  const announced = announcedBytes(request, encoding, limits.maxBytes)
+  if (encoding === 'identity') return await collect(request, request, announced, 1, limits)
+  const steps = decompressors(encoding)
   try {
-    return encoding === 'gzip'
-      ? await gunzipped(bytes, { maxOutputLength: limits.maxBytes })
-      : await unzstd(bytes, { maxOutputLength: limits.maxBytes, params: zstdParams })
+    // A window of zstd's, which its sender chooses, takes as much again as it has given out.
+    return await collect(request, piped(request, steps), undefined, encoding === 'zstd' ? 2 : 1, limits)
   } catch (cause) {
-    if ((cause as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limits.maxBytes)
+    if (cause instanceof EmbudoError) throw cause
     throw new EmbudoError('body_malformed', `the body is not ${encoding}, or it is cut off`, { cause })
+  } finally {
+    for (const step of steps) step.destroy()
   }
 }
 
@@ -52,61 +76,94 @@ export const syntaxMessage = (cause: unknown): string => {
 }
 
 /** RFC 9659 asks for windows of at most 8 MiB: a larger one costs its sender's victim that memory. */
-export const zstdParams = { [constants.ZSTD_d_windowLogMax]: 23 }
+const zstdParams = { [constants.ZSTD_d_windowLogMax]: 23 }
 
-const gunzipped = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
-const unzstd = promisify<Buffer, { maxOutputLength: number; params: Record<number, number> }, Buffer>(
-  zstdDecompress,
-)
+/** What a compressed body is piped through, in this order. */
+export const decompressors = (encoding: 'gzip' | 'zstd'): Transform[] =>
+  encoding === 'gzip' ? [createGunzip()] : [zstdFrames(), createZstdDecompress({ params: zstdParams })]
 
-const collect = (request: IncomingMessage, { maxBytes, deadlineMs }: BodyLimits): Promise<Buffer> => {
-  const announced = Number(request.headers['content-length'] ?? 0)
-  if (announced > maxBytes) {
-    request.resume()
-    return Promise.reject(tooLarge(maxBytes))
+/** One after the other; what goes wrong in one goes wrong in the last. */
+export const piped = (source: Readable, steps: readonly Transform[]): Readable => {
+  let from = source
+  for (const step of steps) {
+    from.on('error', (error) => step.destroy(error))
+    from = from.pipe(step)
   }
-  return new Promise((resolve, reject) => {
+  return from
+}
+
+/** `announced`: what has been counted before; `weight`: how often each byte that comes counts until all are here. */
+const collect = (
+  request: IncomingMessage,
+  source: Readable,
+  announced: number | undefined,
+  weight: number,
+  { maxBytes, deadlineMs, room }: BodyLimits,
+): Promise<Buffer> =>
+  new Promise((resolve, reject) => {
     let first: Buffer | undefined
     let rest: Buffer[] | undefined
     let length = 0
-    // A small body comes in one piece, before any timer is worth its cost.
     let deadline: NodeJS.Timeout | undefined
+    let isSettled = false
 
     const settle = () => {
+      isSettled = true
       clearTimeout(deadline)
-      request.off('data', onData).off('end', onEnd).off('error', onGone).off('close', onGone)
+      source.off('data', onData).off('end', onEnd)
+      request.off('close', onGone)
     }
-    const fail = (error: EmbudoError) => {
+    const fail = (error: unknown) => {
+      if (isSettled) return
       settle()
-      request.on('error', () => {})
-      // What is still to come is read and thrown away, so that the sender gets to read the answer.
-      request.resume()
+      // Whoever answers says how much of the rest is thrown away.
+      if (source !== request) request.unpipe()
+      request.pause()
       reject(error)
     }
     const onData = (chunk: Buffer) => {
       length += chunk.length
       if (length > maxBytes) return fail(tooLarge(maxBytes))
+      if (length > (announced ?? 0)) {
+        try {
+          room?.grow(chunk.length * weight)
+        } catch (error) {
+          return fail(error)
+        }
+      }
       if (first === undefined) first = chunk
       else if (rest === undefined) rest = [first, chunk]
       else rest.push(chunk)
-      if (deadline === undefined && length !== announced) {
-        deadline = setTimeout(
-          () => fail(new EmbudoError('body_timeout', `the body took longer than ${deadlineMs} ms`)),
-          deadlineMs,
-        )
-      }
     }
     const onEnd = () => {
       settle()
+      if (weight > 1) room?.shrink(length * (weight - 1))
       resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest, length))
     }
     const onGone = () => {
-      settle()
-      reject(new EmbudoError('client_gone', 'the connection closed in the middle of the body'))
+      // What has come as a whole may still be unfolding.
+      if (!request.complete)
+        fail(new EmbudoError('client_gone', 'the connection closed in the middle of the body'))
     }
-    request.on('data', onData).on('end', onEnd).on('error', onGone).on('close', onGone)
+    source
+      .on('data', onData)
+      .on('end', onEnd)
+      .on('error', source === request ? onGone : fail)
+    request.on('close', onGone)
+    // A small body comes together with its head: only one that has not come by now is worth a timer.
+    process.nextTick(() => {
+      if (isSettled || (announced !== undefined && length === announced)) return
+      deadline = setTimeout(
+        () =>
+          fail(
+            new EmbudoError('body_timeout', `the body took longer than ${deadlineMs} ms; send it again`, {
+              retriable: true,
+            }),
+          ),
+        deadlineMs,
+      )
+    })
   })
-}
 
 const tooLarge = (maxBytes: number): EmbudoError =>
   new EmbudoError(

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import * as z from 'zod'
 import { EmbudoError } from '../define/error.ts'
+import { endAnswer } from './end-answer.ts'
 
 /** RFC 9457, with a stable code. */
 export interface Problem {
@@ -46,6 +47,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   log_timeout: 503,
   log_unavailable: 503,
   position_not_reached: 503,
+  server_busy: 503,
   stopping: 503,
 }
 
@@ -77,7 +79,8 @@ export const problem = (
   title: titles[status] ?? 'Error',
   status,
   code,
-  detail,
+  // It may quote a caller's text, cut in the middle of a character.
+  detail: detail.toWellFormed(),
   retriable: status === 429 || status === 503 || status === 408,
   ...more,
 })
@@ -96,26 +99,44 @@ export const problemOf = (error: unknown): Problem => {
   })
 }
 
-export const retryAfterSeconds = 1
+/** What the error itself says of when to try again, in seconds. */
+export const retryAfterOf = (error: unknown): number | undefined => {
+  const seconds = error instanceof EmbudoError ? error.facts.retryAfterSeconds : undefined
+  return typeof seconds === 'number' ? seconds : undefined
+}
 
+/** Where nothing better is known. */
+const shortestRetryAfterSeconds = 1
+
+/** Every 429 and 503 says when to try again. */
 export const sendProblem = (
   response: ServerResponse,
   body: Problem,
-  headers: Readonly<Record<string, string>> = {},
+  {
+    headers = {},
+    retryAfterSeconds = shortestRetryAfterSeconds,
+  }: {
+    readonly headers?: Readonly<Record<string, string>>
+    readonly retryAfterSeconds?: number | undefined
+  } = {},
 ): void => {
   if (response.headersSent || response.destroyed) return void response.destroy()
   const bytes = Buffer.from(JSON.stringify(body))
-  response.writeHead(body.status, {
-    ...headers,
-    'content-type': 'application/problem+json',
-    'content-length': bytes.length,
-    ...(body.status === 429 || body.status === 503 ? { 'retry-after': String(retryAfterSeconds) } : {}),
-  })
-  response.end(bytes)
+  endAnswer(
+    response,
+    body.status,
+    {
+      ...headers,
+      'content-type': 'application/problem+json',
+      'content-length': bytes.length,
+      ...(body.status === 429 || body.status === 503 ? { 'retry-after': String(retryAfterSeconds) } : {}),
+    },
+    bytes,
+  )
 }
 
 export const problemSchema = z
-  .object({
+  .looseObject({
     type: z.string(),
     title: z.string(),
     status: z.int(),
@@ -126,6 +147,7 @@ export const problemSchema = z
       .string()
       .optional()
       .meta({ description: 'A JSON pointer into the body, or the name of a parameter.' }),
-    requestId: z.string().optional(),
+    allowed: z.array(z.string()).optional().meta({ description: 'What there is instead.' }),
+    requestId: z.string().optional().meta({ description: 'To find it in the log of the server.' }),
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details.' })

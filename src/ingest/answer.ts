@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
-import { problem, retryAfterSeconds, sendProblem, statusOf } from '../http/problem.ts'
+import { endAnswer } from '../http/end-answer.ts'
+import { problem, sendProblem, statusOf } from '../http/problem.ts'
 import type { BatchResult } from './batch.ts'
 import type { EventError } from './event-error.ts'
 
@@ -15,20 +16,23 @@ export const sendJson = (
     'content-length': Buffer.byteLength(body),
   }
   if (position !== undefined) headers['embudo-position'] = position
-  if (status === 503) headers['retry-after'] = retryAfterSeconds
-  response.writeHead(status, headers)
-  response.end(body)
+  endAnswer(response, status, headers, body)
 }
 
 /** One event that was not taken. */
-export const sendRefusal = (response: ServerResponse, error: EventError, id: string | undefined): void => {
+export const sendRefusal = (
+  response: ServerResponse,
+  error: EventError,
+  id: string | undefined,
+  retryAfterSeconds?: number,
+): void => {
   const { status, code, detail, retriable } = refusal(error)
   const more = { retriable, field: error.field, ...(id === undefined ? {} : { id }) }
-  sendProblem(response, problem(status, code, detail, more))
+  sendProblem(response, problem(status, code, detail, more), { retryAfterSeconds })
 }
 
 /** 202 when all were accepted, 207 when some were; none: 503 where trying again may help, otherwise 422. */
-export const sendBatch = (response: ServerResponse, result: BatchResult): void => {
+export const sendBatch = (response: ServerResponse, result: BatchResult, retryAfterSeconds: number): void => {
   const { accepted, rejected, errors, errorsOmitted, stopped, position } = result
   const summary = {
     accepted,
@@ -43,7 +47,10 @@ export const sendBatch = (response: ServerResponse, result: BatchResult): void =
   } else {
     const { status, code, detail, retriable } = whyNone(result)
     const headers = position === undefined ? {} : { 'embudo-position': position }
-    sendProblem(response, problem(status, code, detail, { retriable, ...summary }), headers)
+    sendProblem(response, problem(status, code, detail, { retriable, ...summary }), {
+      headers,
+      retryAfterSeconds,
+    })
   }
 }
 

@@ -1,6 +1,6 @@
 import { EmbudoError, messageOf } from '../define/error.ts'
-import type { ToRecord } from '../log/event-record.ts'
-import type { Appended, AppendRecord, Log, LogFailure } from '../log/port.ts'
+import { RecordBodyWriter, type ToRecord } from '../log/event-record.ts'
+import type { Appended, EncodedRecord, Log, LogFailure } from '../log/port.ts'
 import { type EventError, type EventErrorCode, eventError } from './event-error.ts'
 import { Places } from './places.ts'
 import type { Sender, Validate } from './validate.ts'
@@ -55,6 +55,8 @@ export class Batch {
   #accepted = 0
   #rejected = 0
   #chunk: Chunk = emptyChunk()
+  /** The memory of a chunk that was appended, for the next one: a long stream makes no garbage of it. */
+  #spareBodies: RecordBodyWriter | undefined
   #appending: Promise<void> | undefined
   #stopped: BatchResult['stopped']
   /** Why nothing more is handed to the log. */
@@ -88,12 +90,12 @@ export class Batch {
       this.refuse(event.refused, event.id)
       return
     }
-    const record = this.#parts.toRecord(event)
+    const record = this.#parts.toRecord(event, this.#chunk.bodies)
     const chunk = this.#chunk
     chunk.records.push(record)
     chunk.ids.push(event.id)
     chunk.indexes.push(this.#index++)
-    chunk.bytes += record.value.length + record.key.length + 256
+    chunk.bytes += record.body.length + bytesBeside
   }
 
   refuse(error: EventError, id?: string): void {
@@ -105,7 +107,8 @@ export class Batch {
     await this.#appending
     if (this.#chunk.records.length === 0) return
     const chunk = this.#chunk
-    this.#chunk = emptyChunk()
+    this.#chunk = emptyChunk(this.#spareBodies)
+    this.#spareBodies = undefined
     if (this.#failure === undefined) this.#appending = this.#append(chunk)
     else
       for (const [at, index] of chunk.indexes.entries()) this.#rejectAt(index, this.#failure, chunk.ids[at])
@@ -113,9 +116,10 @@ export class Batch {
 
   /** `brokenOff`: why the body ended before its end, if it did. */
   async finish(brokenOff?: EventError): Promise<BatchResult> {
+    const stoppedAt = brokenOff?.code === 'body_malformed' ? this.#drop() : this.#index
     await this.flush()
     await this.#appending
-    if (brokenOff !== undefined) this.#stop(this.#index, brokenOff)
+    if (brokenOff !== undefined) this.#stop(stoppedAt, brokenOff)
     const at = this.#stopped?.at ?? Number.POSITIVE_INFINITY
     const errors = this.#errors.filter(({ index }) => index < at).toSorted((a, b) => a.index - b.index)
     return {
@@ -128,8 +132,20 @@ export class Batch {
     }
   }
 
+  /**
+   * What has not been handed to the log may come from bytes that changed on their way, and say something else than
+   * was sent: the checksum of a compressed body stands at its end.
+   */
+  #drop(): number {
+    const at = this.#chunk.indexes[0] ?? this.#index
+    this.#chunk = emptyChunk()
+    return at
+  }
+
   async #append(chunk: Chunk): Promise<void> {
     const outcomes = await this.#outcomes(chunk)
+    chunk.bodies.reuse()
+    this.#spareBodies = chunk.bodies
     for (const [at, outcome] of outcomes.entries()) {
       const index = chunk.indexes[at]!
       if (!('failed' in outcome)) {
@@ -174,14 +190,24 @@ export class Batch {
 
 const busyPauseMs = 25
 
+/** What a record holds in memory besides its body, about. */
+const bytesBeside = 128
+
 interface Chunk {
-  readonly records: AppendRecord[]
+  readonly bodies: RecordBodyWriter
+  readonly records: EncodedRecord[]
   readonly ids: string[]
   readonly indexes: number[]
   bytes: number
 }
 
-const emptyChunk = (): Chunk => ({ records: [], ids: [], indexes: [], bytes: 0 })
+const emptyChunk = (bodies = new RecordBodyWriter(16 * 1024, 1024 * 1024)): Chunk => ({
+  bodies,
+  records: [],
+  ids: [],
+  indexes: [],
+  bytes: 0,
+})
 
 /** A call of append that was rejected, as the failure of each of its records. */
 export const failureOf = (error: unknown): LogFailure & { readonly busy?: true } => ({

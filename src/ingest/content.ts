@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 
 export type BodyKind = 'json' | 'cloudevent' | 'cloudevents' | 'binary' | 'ndjson'
@@ -10,7 +11,7 @@ export const bodyKind = (headers: IncomingHttpHeaders): BodyKind | undefined => 
   // The SDKs' binary mode leaves the content type out where the event has none; data is JSON then.
   if (header === undefined) return isBinary(headers) ? 'binary' : undefined
   const [type = '', ...parameters] = header.toLowerCase().split(';')
-  if (!parameters.every(isUtf8)) return undefined
+  if (!parameters.every(saysUtf8)) return undefined
   switch (type.trim()) {
     case 'application/json':
       return isBinary(headers) ? 'binary' : 'json'
@@ -44,7 +45,8 @@ export const bodyEncoding = (headers: IncomingHttpHeaders): BodyEncoding | undef
 
 /** An event of CloudEvents' binary mode: attributes in `ce-*` headers, the body is the data. */
 export const fromBinaryMode = (headers: IncomingHttpHeaders, data: unknown): Record<string, unknown> => {
-  const event: Record<string, unknown> = {}
+  // An attribute may have any name, and none is lost.
+  const event: Record<string, unknown> = Object.create(null)
   for (const [name, value] of Object.entries(headers)) {
     if (name.startsWith('ce-') && typeof value === 'string') event[name.slice(3)] = unescaped(value)
   }
@@ -57,13 +59,14 @@ const isBinary = (headers: IncomingHttpHeaders): boolean =>
   headers['ce-specversion'] !== undefined ||
   headers['ce-id'] !== undefined
 
-const isUtf8 = (parameter: string): boolean => {
+const saysUtf8 = (parameter: string): boolean => {
   const [name = '', value = ''] = parameter.split('=')
   return name.trim() !== 'charset' || /^"?(utf-?8|us-ascii)"?$/.test(value.trim())
 }
 
 /** CloudEvents' HTTP binding: values are UTF-8, percent-encoded where they are not printable ASCII. */
-const unescaped = (value: string): string => {
+const unescaped = (header: string): string => {
+  const value = asUtf8(header)
   const text =
     value.length > 1 && value.startsWith('"') && value.endsWith('"')
       ? value.slice(1, -1).replace(/\\(.)/g, '$1')
@@ -74,4 +77,11 @@ const unescaped = (value: string): string => {
   } catch {
     return text
   }
+}
+
+/** Node reads headers as Latin-1, which is what some SDKs send; others send their UTF-8 without encoding it. */
+const asUtf8 = (header: string): string => {
+  if (!/[\x80-\xff]/.test(header)) return header
+  const bytes = Buffer.from(header, 'latin1')
+  return isUtf8(bytes) ? bytes.toString('utf8') : header
 }

@@ -11,6 +11,7 @@ export interface EventError {
 /** Every code that an event can be refused with: stable, and part of the OpenAPI document. */
 export const eventErrorCodes = {
   malformed_json: 'The line or body is not JSON in UTF-8.',
+  duplicate_key: 'An object of the event has a key twice.',
   body_malformed: 'The body broke off or is not compressed as it says.',
   line_too_large: 'A line of NDJSON is longer than one line may be.',
   unknown_event_type: 'The catalogue has no event of that type.',
@@ -33,6 +34,9 @@ export const eventErrorCodes = {
   log_unavailable: 'The log could not be reached. Try again with the same ids.',
   log_timeout: 'The log did not answer in time. Try again with the same ids.',
   log_busy: 'Too much waits to be appended. Try again after a while.',
+  server_busy: 'Too much is in flight, and no room came free in time. Try again after a while.',
+  body_timeout: 'No whole line came in time.',
+  stopping: 'The server stops. Send the rest again, with the same ids.',
   log_refused: 'The log refused the record.',
   record_too_large: 'The event is larger than the log takes.',
 } as const

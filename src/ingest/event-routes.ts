@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { type Catalog, type EventDefinition, topicName } from '../define/catalog.ts'
 import { pageOf } from '../http/page.ts'
-import { problemSchema } from '../http/problem.ts'
+import { problem, problemSchema } from '../http/problem.ts'
 import { type Route, route } from '../http/route.ts'
 import { envelopeFields } from './envelope.ts'
 import { eventErrorCodes } from './event-error.ts'
@@ -43,10 +43,18 @@ const batchSchema = z
   .meta({ id: 'BatchAnswer' })
 
 const positionHeaders = z.object({
-  'Embudo-Position': z
-    .string()
-    .meta({ description: 'The last place written in each partition.', example: 'embudo.leads:3:1042' }),
+  'Embudo-Position': z.string().optional().meta({
+    description: 'The last place written in each partition; absent where nothing was written.',
+    example: 'embudo.leads:3:1042',
+  }),
 })
+
+const refusedExample = {
+  ...{ index: 1, id: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', code: 'out_of_range' },
+  field: '/data/engagementScore',
+  detail: 'expected a number (a ratio) from 0 to 1, or null, got 83',
+  retriable: false,
+}
 
 const eventTypeSchema = z
   .object({
@@ -80,12 +88,24 @@ export const eventRoutes = (catalog: Catalog, prefix: string): Route[] => {
           description: 'All accepted: of one event its place, of many their number',
           schema: z.union([placeSchema, batchSchema]),
           headers: positionHeaders,
+          example: {
+            ...{ id: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', topic: `${prefix}leads`, partition: 3 },
+            offset: 1_042,
+          },
         },
-        207: { description: 'Some accepted', schema: batchSchema, headers: positionHeaders },
+        207: {
+          description: 'Some accepted',
+          schema: batchSchema,
+          headers: positionHeaders,
+          example: { accepted: 1, rejected: 1, errors: [refusedExample] },
+        },
         422: {
           description: 'None accepted',
           contentType: 'application/problem+json',
-          schema: problemSchema.extend(batchSchema.partial().shape),
+          schema: problemSchema.extend({ ...batchSchema.partial().shape, id: z.string().optional() }),
+          example: problem(422, 'no_event_accepted', 'none of the events was accepted; errors says why', {
+            ...{ accepted: 0, rejected: 1, errors: [{ ...refusedExample, index: 0 }] },
+          }),
         },
       },
       problems: [400, 408, 413, 415, 429, 502, 503],
@@ -96,7 +116,13 @@ export const eventRoutes = (catalog: Catalog, prefix: string): Route[] => {
       path: '/api/event-types',
       tag: 'Events',
       summary: 'The catalogue: every event type, with Avro and JSON Schema',
-      answers: { 200: { description: 'All of them', schema: pageOf(eventTypeSchema) } },
+      answers: {
+        200: {
+          description: 'All of them',
+          schema: pageOf(eventTypeSchema),
+          example: { items: types.slice(0, 1), nextCursor: null },
+        },
+      },
       problems: [],
       handle: async () => ({ json: { items: types, nextCursor: null } }),
     }),

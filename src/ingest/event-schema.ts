@@ -36,7 +36,7 @@ const valueSchema = (field: Field): z.ZodType => {
       return z
         .string()
         .refine(isDay, { params: { code: 'bad_date' } })
-        .meta({ format: 'date' })
+        .meta({ format: 'date', pattern: '^(19|20|21|22)[0-9][0-9]-' })
     case 'strings':
       return z.array(text).max(maxElements)
     case 'doubles':
@@ -79,13 +79,18 @@ const bounded = (schema: z.ZodNumber, { minimum, maximum }: Field): z.ZodNumber 
   return maximum === undefined ? above : above.max(maximum)
 }
 
-/** A number is taken too, as long as it cannot have lost digits on its way: doubles keep 15 for certain. */
+/**
+ * A number is taken too, as long as it cannot have lost digits on its way: doubles keep 15 for certain, those behind
+ * the point included.
+ */
 const decimal = (field: Field, precision: number, scale: number): z.ZodType => {
-  const form = new RegExp(`^-?\\d{1,${precision - scale}}(\\.\\d{1,${scale}})?$`)
+  const digits = `[0-9]{1,${precision - scale}}(\\.[0-9]{1,${scale}})?$`
+  const form = new RegExp(`^-?${digits}`)
+  const numbersEnd = 10 ** (15 - scale)
   const isExact = (amount: string | number) =>
     typeof amount === 'string'
       ? form.test(amount)
-      : form.test(String(amount)) && significantDigits(amount) <= 15
+      : Math.abs(amount) < numbersEnd && form.test(String(amount)) && significantDigits(amount) <= 15
   const minimum = field.minimum === undefined ? undefined : toUnits(String(field.minimum), scale)
   const maximum = field.maximum === undefined ? undefined : toUnits(String(field.maximum), scale)
   const isWithin = (amount: string | number) => {
@@ -94,7 +99,14 @@ const decimal = (field: Field, precision: number, scale: number): z.ZodType => {
     return (minimum === undefined || units >= minimum) && (maximum === undefined || units <= maximum)
   }
   return z
-    .union([z.string().meta({ pattern: form.source }), z.number()])
+    .union([
+      z.string().meta({ pattern: minimum !== undefined && minimum >= 0n ? `^${digits}` : form.source }),
+      z.number().meta({
+        minimum: field.minimum ?? -numbersEnd + 1,
+        maximum: field.maximum ?? numbersEnd - 1,
+        multipleOf: 1 / 10 ** scale,
+      }),
+    ])
     .refine(isExact, { params: { code: 'bad_decimal' } })
     .refine(isWithin, { params: { code: 'out_of_range' } })
 }

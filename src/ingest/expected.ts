@@ -55,5 +55,5 @@ export const got = (value: unknown, isPersonal = false): string => {
   if (typeof value !== 'string') return String(value)
   if (isPersonal) return `a text of ${value.length} characters`
   const shown = value.length > 60 ? `${value.slice(0, 60)}...` : value
-  return JSON.stringify(shown)
+  return JSON.stringify(shown.toWellFormed())
 }

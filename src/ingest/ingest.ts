@@ -1,16 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { createGunzip, createZstdDecompress } from 'node:zlib'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EmbudoError } from '../define/error.ts'
-import { parseJson, readBody, zstdParams } from '../http/body.ts'
-import { problemOf, sendProblem } from '../http/problem.ts'
+import { announcedBytes, invite, parseJson, readBody } from '../http/body.ts'
+import { problemOf, retryAfterOf, sendProblem } from '../http/problem.ts'
+import { whenGone } from '../http/when-gone.ts'
 import type { ToRecord } from '../log/event-record.ts'
 import type { Log } from '../log/port.ts'
+import type { Admission, Hold } from './admission.ts'
 import { sendBatch, sendJson, sendRefusal } from './answer.ts'
 import { Batch, failureError, failureOf } from './batch.ts'
+import { callerOf } from './caller.ts'
 import { type BodyEncoding, bodyEncoding, bodyKind, fromBinaryMode } from './content.ts'
-import { eventError } from './event-error.ts'
+import { type EventError, eventError } from './event-error.ts'
 import type { IngestMetrics } from './metrics.ts'
-import { NdjsonLines } from './ndjson.ts'
+import { Pieces } from './pieces.ts'
+import { repeatedKeysIn } from './repeated-keys.ts'
+import { eventBytes, pieceBytes, readLines, type StreamLimits } from './stream.ts'
 import { isTraceparent, type Sender, type Validate } from './validate.ts'
 
 export interface IngestParts {
@@ -18,21 +23,22 @@ export interface IngestParts {
   readonly validate: Validate
   readonly toRecord: ToRecord
   readonly wait: (ms: number) => Promise<void>
+  readonly admission: Admission
   readonly metrics?: IngestMetrics
+  /** Aborts when streams that still go on should come to an end, with an answer. */
+  readonly stopping?: AbortSignal
+  readonly nowMs?: () => number
   /** What is written into the records' headers; by default the request's own header. */
   readonly traceparent?: (request: IncomingMessage) => string | undefined
   /** An error that nobody foresaw. */
   readonly onError: (error: unknown) => void
 }
 
-export interface IngestLimits {
+export interface IngestLimits extends StreamLimits {
   /** Of a JSON body, after decompression. NDJSON has no limit on the number of its lines. */
   readonly maxBodyBytes: number
-  readonly maxLineBytes: number
-  readonly bodyDeadlineMs: number
   readonly chunkEvents: number
   readonly chunkBytes: number
-  readonly maxBusyMs: number
 }
 
 export const defaultIngestLimits: IngestLimits = {
@@ -42,6 +48,7 @@ export const defaultIngestLimits: IngestLimits = {
   chunkEvents: 2_000,
   chunkBytes: 1024 * 1024,
   maxBusyMs: 10_000,
+  idleMs: 1_000,
 }
 
 export type Ingest = (request: IncomingMessage, response: ServerResponse) => void
@@ -49,6 +56,8 @@ export type Ingest = (request: IncomingMessage, response: ServerResponse) => voi
 /** POST /api/events. Answers only for what the log has acknowledged. */
 export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestLimits): Ingest => {
   const traceparent = parts.traceparent ?? ownTraceparent
+  const nowMs = parts.nowMs ?? (() => performance.now())
+  const isStopping = () => parts.stopping?.aborted === true
 
   const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const kind = bodyKind(request.headers)
@@ -56,16 +65,32 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
     const encoding = bodyEncoding(request.headers)
     if (encoding === undefined) throw unsupportedEncoding(request)
     const sender: Sender = { source: 'http', traceparent: traceparent(request) }
-    if (kind === 'ndjson') return answerLines(request, response, encoding, sender)
-    const body = await readBody(request, encoding, {
-      maxBytes: limits.maxBodyBytes,
-      deadlineMs: limits.bodyDeadlineMs,
-    })
-    const input = parseJson(body)
-    if (Array.isArray(input) && (kind === 'json' || kind === 'cloudevents'))
-      return answerMany(input, response, sender)
-    if (kind === 'cloudevents') throw notABatch()
-    await answerOne(kind === 'binary' ? fromBinaryMode(request.headers, input) : input, response, sender)
+    const isStream = kind === 'ndjson'
+    const bytes = isStream ? pieceBytes : announcedBytes(request, encoding, limits.maxBodyBytes)
+    const hold = parts.admission.admit(callerOf(request), bytes + requestBytes)
+    try {
+      invite(request, response)
+      if (isStream) return await answerLines(request, response, encoding, sender, hold)
+      const body = await readBody(request, encoding, {
+        maxBytes: limits.maxBodyBytes,
+        deadlineMs: limits.bodyDeadlineMs,
+        room: hold,
+      })
+      const input = parseJson(body)
+      const repeated = repeatedKeysIn(body, input)
+      if (Array.isArray(input) && (kind === 'json' || kind === 'cloudevents'))
+        return await answerMany(input, repeated, response, sender, hold)
+      if (kind === 'cloudevents') throw notABatch()
+      const [refused] = repeated?.values() ?? []
+      if (refused !== undefined) {
+        parts.metrics?.refused(refused.code)
+        const field = kind === 'binary' ? `/data${refused.field}` : refused.field
+        return sendRefusal(response, { ...refused, field }, undefined)
+      }
+      await answerOne(kind === 'binary' ? fromBinaryMode(request.headers, input) : input, response, sender)
+    } finally {
+      hold.release()
+    }
   }
 
   const answerOne = async (input: unknown, response: ServerResponse, sender: Sender): Promise<void> => {
@@ -81,7 +106,8 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
     if ('failed' in outcome) {
       const failure = failureError(outcome)
       parts.metrics?.refused(failure.code)
-      return sendRefusal(response, failure, event.id)
+      if (failure.code === 'log_busy') parts.metrics?.pushedBack(failure.code)
+      return sendRefusal(response, failure, event.id, parts.admission.retryAfterSeconds())
     }
     parts.metrics?.accepted(1)
     const { topic, partition, offset } = outcome
@@ -94,20 +120,29 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
   }
 
   const answerMany = async (
-    inputs: readonly unknown[],
+    inputs: unknown[],
+    repeated: ReturnType<typeof repeatedKeysIn>,
     response: ServerResponse,
     sender: Sender,
+    hold: Hold,
   ): Promise<void> => {
+    hold.grow(inputs.length * eventBytes)
     const batch = new Batch(
       parts,
       { ...limits, maxErrors: maxErrorsOfArray, whenLogFails: 'refuse each' },
       sender,
     )
-    for (const input of inputs) {
-      batch.add(input)
+    for (let at = 0; at < inputs.length; at++) {
+      const refused = repeated?.get(at)
+      if (refused === undefined) batch.add(inputs[at])
+      else batch.refuse(refused)
+      // An event takes many times the memory of its text, and is not needed any more.
+      inputs[at] = undefined
       if (batch.isFull) await batch.flush()
+      // Others want to be answered as well.
+      if (at % eventsATurn === eventsATurn - 1) await nextTurn()
     }
-    finish(response, await batch.finish())
+    finish(response, await batch.finish(), hold)
   }
 
   const answerLines = async (
@@ -115,43 +150,36 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
     response: ServerResponse,
     encoding: BodyEncoding,
     sender: Sender,
+    hold: Hold,
   ): Promise<void> => {
     const batch = new Batch(parts, { ...limits, maxErrors: maxErrorsOfLines, whenLogFails: 'stop' }, sender)
-    const lines = new NdjsonLines(
-      {
-        line: (value) => batch.add(value),
-        refuse: (error) => batch.refuse(error),
-        get isFull() {
-          return batch.isFull
-        },
-      },
-      limits.maxLineBytes,
-    )
+    let brokenOff: EventError | undefined
     try {
-      for await (const piece of decompressed(request, encoding)) {
-        let rest = lines.push(piece)
-        while (batch.isFull && !batch.hasStopped) {
-          await batch.flush()
-          rest = lines.push(rest)
-        }
-        if (batch.hasStopped) break
-      }
-      lines.end()
+      using pieces = new Pieces(request, encoding)
+      brokenOff = await readLines(pieces, batch, hold, limits, { isStopping, nowMs })
     } catch (error) {
       if (!(error instanceof EmbudoError && error.code === 'body_malformed')) throw error
       // What was appended stays.
-      const result = await batch.finish(eventError('body_malformed', '', error.message))
-      request.resume()
-      return finish(response, result)
+      brokenOff = eventError('body_malformed', '', error.message)
     }
-    request.resume()
-    finish(response, await batch.finish())
+    if (brokenOff?.code === 'server_busy') parts.metrics?.pushedBack(brokenOff.code)
+    finish(response, await batch.finish(brokenOff), hold)
   }
 
-  const finish = (response: ServerResponse, result: Awaited<ReturnType<Batch['finish']>>): void => {
+  const finish = (
+    response: ServerResponse,
+    result: Awaited<ReturnType<Batch['finish']>>,
+    hold: Hold,
+  ): void => {
     parts.metrics?.accepted(result.accepted)
     for (const { code } of result.errors) parts.metrics?.refused(code)
-    sendBatch(response, result)
+    if (result.errors.some(({ code }) => code === 'log_busy')) parts.metrics?.pushedBack('log_busy')
+    sendBatch(response, result, parts.admission.retryAfterSeconds())
+    // An answer of megabytes stays until its receiver has taken it.
+    if (result.errors.length >= fewErrors) {
+      const answer = hold.beside(result.errors.length * eventBytes)
+      whenGone(response, () => answer.release())
+    }
   }
 
   return (request, response) => {
@@ -160,8 +188,7 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
       done?.()
       if (error instanceof EmbudoError && error.code === 'client_gone') return
       if (!(error instanceof EmbudoError)) parts.onError(error)
-      request.resume()
-      sendProblem(response, problemOf(error))
+      sendProblem(response, problemOf(error), { retryAfterSeconds: retryAfterOf(error) })
     })
   }
 }
@@ -169,20 +196,11 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
 const maxErrorsOfArray = 10_000
 const maxErrorsOfLines = 1_000
 
-async function* decompressed(request: IncomingMessage, encoding: BodyEncoding): AsyncGenerator<Buffer> {
-  try {
-    if (encoding === 'identity') return yield* request.iterator({ destroyOnReturn: false })
-    const unzip = encoding === 'gzip' ? createGunzip() : createZstdDecompress({ params: zstdParams })
-    request.on('error', (error) => unzip.destroy(error))
-    yield* request.pipe(unzip)
-  } catch (cause) {
-    throw new EmbudoError(
-      'body_malformed',
-      `the body broke off${encoding === 'identity' ? '' : `, or is not ${encoding}`}`,
-      { cause },
-    )
-  }
-}
+const fewErrors = 100
+const eventsATurn = 1_000
+
+/** What a request holds beside its body: its head, and the objects that go with it. */
+const requestBytes = 4 * 1024
 
 const ownTraceparent = (request: IncomingMessage): string | undefined => {
   const { traceparent } = request.headers

@@ -70,7 +70,7 @@ export const envelopeError = (issues: readonly Issue[], event: unknown): EventEr
 export const unknownField = (parent: string, name: string, meant: string | undefined): EventError =>
   eventError(
     'unknown_field',
-    `${parent}/${escaped(name.slice(0, 64))}`,
+    `${parent}/${escaped(name.slice(0, 64).toWellFormed())}`,
     `expected no such field${meant === undefined ? '' : `; did you mean ${meant}?`}`,
   )
 

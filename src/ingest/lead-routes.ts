@@ -4,6 +4,8 @@ import { EmbudoError } from '../define/error.ts'
 import { type Answer, type Route, route } from '../http/route.ts'
 import type { ToRecord } from '../log/event-record.ts'
 import type { Log } from '../log/port.ts'
+import type { Admission } from './admission.ts'
+import { failureError, failureOf } from './batch.ts'
 import { dataSchema } from './event-schema.ts'
 import { isTraceparent, type Validate } from './validate.ts'
 
@@ -13,6 +15,7 @@ export interface LeadWriteParts {
   readonly validate: Validate
   readonly toRecord: ToRecord
   readonly newId: () => string
+  readonly admission: Pick<Admission, 'retryAfterSeconds'>
 }
 
 const writtenSchema = z.object({
@@ -23,12 +26,23 @@ const writtenSchema = z.object({
   offset: z.int(),
 })
 
-const positionHeaders = z.object({ 'Embudo-Position': z.string() })
+const positionHeaders = z.object({
+  'Embudo-Position': z
+    .string()
+    .meta({ description: 'For a read that has to see what was written.', example: 'embudo.leads:3:1042' }),
+})
+
+const writtenExample = {
+  ...{ leadId: 'L-1', id: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', topic: 'embudo.leads', partition: 3 },
+  offset: 1_042,
+}
 
 /** Leads are written by appending what happened; reading them is `query/`. */
 export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
-  const registered = documented(parts.catalog, 'lead_registered')
-  const updated = documented(parts.catalog, 'lead_updated')
+  const registered = documented(parts.catalog, 'lead_registered', (lead) =>
+    lead.extend({ leadId: lead.shape.leadId?.nullish() }),
+  )
+  const updated = documented(parts.catalog, 'lead_updated', (lead) => lead.omit({ leadId: true }))
 
   const append = async (
     type: string,
@@ -46,14 +60,15 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
       const { code, detail, field } = event.refused
       throw new InvalidLead(code, detail, field.replace(/^\/data/, ''))
     }
-    const [outcome] = await parts.log.append([parts.toRecord(event)])
-    if (outcome === undefined || 'failed' in outcome) {
-      const { code, detail, retriable } = outcome ?? {
-        code: 'log_unavailable',
-        detail: 'the log gave no answer',
-        retriable: true,
-      }
-      throw new EmbudoError(code, detail, { retriable })
+    const [outcome] = await parts.log
+      .append([parts.toRecord(event)])
+      .catch((error: unknown) => [failureOf(error)])
+    if (outcome === undefined)
+      throw new EmbudoError('log_unavailable', 'the log gave no answer', { retriable: true })
+    if ('failed' in outcome) {
+      const { code, detail, retriable } = failureError(outcome)
+      const facts = { retryAfterSeconds: parts.admission.retryAfterSeconds() }
+      throw new EmbudoError(code, detail, { retriable, facts })
     }
     const { topic, partition, offset } = outcome
     return {
@@ -63,8 +78,15 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
     }
   }
 
-  const answers = { 202: { description: 'The log has it', schema: writtenSchema, headers: positionHeaders } }
-  const problems = [400, 413, 415, 422, 429, 502, 503]
+  const answers = {
+    202: {
+      description: 'The log has it',
+      schema: writtenSchema,
+      headers: positionHeaders,
+      example: writtenExample,
+    },
+  }
+  const problems = [400, 408, 413, 415, 422, 429, 502, 503]
 
   return [
     route({
@@ -92,7 +114,7 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
       tag: 'Leads',
       summary: 'Change what is known of a lead: appends lead_updated',
       description: 'What is absent stays as it is.',
-      params: z.object({ leadId: z.string().meta({ example: 'L-1' }) }),
+      params: z.object({ leadId: z.string().meta({ description: 'Whose id it is.', example: 'L-1' }) }),
       takesJson: true,
       document: { requestBody: updated },
       answers,
@@ -121,15 +143,15 @@ const objectOf = (body: unknown): Record<string, unknown> => {
   throw new InvalidLead('wrong_type', "expected an object with the lead's fields", '')
 }
 
-const documented = (catalog: Catalog, type: string) => {
+/** `without`: the lead as its body has it, where the address names it or nobody does. */
+const documented = (catalog: Catalog, type: string, without: (lead: z.ZodObject) => z.ZodObject) => {
   const event = catalog.events.get(type)
   if (event === undefined) throw new EmbudoError('unknown_event_type', `the catalogue has no ${type}`)
-  const schema = dataSchema(event)
   return {
     required: true,
     content: {
       'application/json': {
-        schema: schema.partial({ leadId: true }),
+        schema: without(dataSchema(event)),
         example: { email: 'ada@example.com', company: 'Acme' },
       },
     },

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { syntaxMessage } from '../http/body.ts'
 import { type EventError, eventError } from './event-error.ts'
+import { RepeatedKeys, repeatedKeyIn } from './repeated-keys.ts'
 
 /** What the lines of a body become. */
 export interface LineSink {
@@ -59,14 +60,19 @@ export class NdjsonLines {
     if (!isUtf8(bytes) || end - at > this.#maxLineBytes) return this.#linesOneByOne(piece, at, end)
     const text = bytes.toString('utf8')
     const isAscii = text.length === bytes.length
+    const keys = new RepeatedKeys(bytes)
+    // Where the line begins, in the text and in the bytes.
     let from = 0
+    let fromByte = 0
     while (from < text.length) {
       const to = text.indexOf('\n', from)
-      this.#line(text.slice(from, to))
+      const toByte = isAscii ? to : bytes.indexOf(newline, fromByte)
+      this.#line(text.slice(from, to), keys, fromByte, toByte)
       from = to + 1
+      fromByte = toByte + 1
       if (this.#sink.isFull) break
     }
-    return at + (isAscii ? from : Buffer.byteLength(text.slice(0, from)))
+    return at + fromByte
   }
 
   #linesOneByOne(piece: Buffer, at: number, end: number): number {
@@ -104,12 +110,12 @@ export class NdjsonLines {
 
   #lineOfBytes(bytes: Buffer): void {
     if (bytes.length > this.#maxLineBytes) this.#sink.refuse(tooLong(this.#maxLineBytes))
-    else if (isUtf8(bytes)) this.#line(bytes.toString('utf8'))
+    else if (isUtf8(bytes)) this.#line(bytes.toString('utf8'), new RepeatedKeys(bytes))
     else
       this.#sink.refuse(eventError('malformed_json', '', 'expected JSON in UTF-8; the line has other bytes'))
   }
 
-  #line(text: string): void {
+  #line(text: string, keys: RepeatedKeys, from?: number, to?: number): void {
     const isFirst = this.#isFirst
     this.#isFirst = false
     const json = isFirst && text.startsWith(byteOrderMark) ? text.slice(1) : text
@@ -122,7 +128,9 @@ export class NdjsonLines {
       this.#sink.refuse(eventError('malformed_json', '', detail))
       return
     }
-    this.#sink.line(value)
+    const repeated = keys.mayBeIn(value, from, to) ? repeatedKeyIn(json) : undefined
+    if (repeated === undefined) this.#sink.line(value)
+    else this.#sink.refuse(repeated)
   }
 }
 

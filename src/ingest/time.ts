@@ -8,11 +8,32 @@ const earliest = '1900-01-01T00:00:00.000Z'
 export const normalTime = (text: string): string | undefined => {
   const match = rfc3339.exec(text)
   if (match === null || !dayExists(Number(match[1]), Number(match[2]), Number(match[3]))) return undefined
-  const normal = isNormal(text) ? text : new Date(text.toUpperCase()).toISOString()
+  const normal = isNormal(text)
+    ? text
+    : isNormalToTheSecond(text)
+      ? `${text.slice(0, 19)}.000Z`
+      : new Date(text.toUpperCase()).toISOString()
   return normal.length === 24 && normal >= earliest ? normal : undefined
 }
 
 const isNormal = (text: string): boolean => text.length === 24 && text[10] === 'T' && text[23] === 'Z'
+
+const isNormalToTheSecond = (text: string): boolean =>
+  text.length === 20 && text[10] === 'T' && text[19] === 'Z'
+
+/** The clock's time in that form, made once a millisecond: it costs more than all else that is checked. */
+export const clockText = (nowMs: () => number): (() => string) => {
+  let madeAt = Number.NaN
+  let text = ''
+  return () => {
+    const now = nowMs()
+    if (now !== madeAt) {
+      madeAt = now
+      text = new Date(now).toISOString()
+    }
+    return text
+  }
+}
 
 const day = /^(\d{4})-(\d\d)-(\d\d)$/
 

@@ -10,7 +10,7 @@ import { dataSchema } from './event-schema.ts'
 import { got } from './expected.ts'
 import { dataError, envelopeError, nearestAttribute, unknownField } from './issue.ts'
 import { nearest } from './nearest.ts'
-import { normalTime } from './time.ts'
+import { clockText, normalTime } from './time.ts'
 
 /** An event that may be appended: complete, normalised, its personal texts sealed. */
 export type ValidEvent = EventToAppend
@@ -42,6 +42,7 @@ const maxAheadMs = 24 * 3_600_000
 /** One compiled validator for each event type; the input is not kept and may be changed. */
 export const eventValidator = ({ catalog, personal, nowMs, newId }: ValidatorParts): Validate => {
   const envelope = z.compile(envelopeSchema.loose())
+  const now = clockText(nowMs)
   const latest = latestTime(nowMs)
   const dataOf = new Map(
     [...catalog.events.values()].map((event) => [event.type, dataValidator(event, personal)]),
@@ -70,7 +71,7 @@ export const eventValidator = ({ catalog, personal, nowMs, newId }: ValidatorPar
     }
 
     const time = attributes.time ?? undefined
-    const happened = time === undefined ? new Date(nowMs()).toISOString() : normalTime(time)
+    const happened = time === undefined ? now() : normalTime(time)
     if (happened === undefined || (time !== undefined && happened > latest()))
       return { refused: badTime(time), id }
 

@@ -29,9 +29,11 @@ describe('the configuration', () => {
       KAFKA_BROKERS: 'a:9092,b:9093',
       EMBUDO_PORT: '0',
       EMBUDO_HOST: '',
+      EMBUDO_CORS_ORIGINS: 'https://a.example, http://localhost:3000',
       EMBUDO_SAGA_WITHIN: 'enrollment.take_payment=5 seconds, a.b=200 ms',
     })
     expect(config).toMatchObject({ KAFKA_BROKERS: 'a:9092,b:9093', EMBUDO_PORT: 0, EMBUDO_HOST: '127.0.0.1' })
+    expect(config.EMBUDO_CORS_ORIGINS).toEqual(['https://a.example', 'http://localhost:3000'])
     expect(config.EMBUDO_SAGA_WITHIN).toEqual({ 'enrollment.take_payment': 5_000, 'a.b': 200 })
   })
 
@@ -42,6 +44,8 @@ describe('the configuration', () => {
     ['KAFKA_BROKERS', 'localhost', 'expected host:port'],
     ['DATABASE_URL', 'mysql://x', 'postgres://'],
     ['KAFKA_SSL', 'yes', 'KAFKA_SSL'],
+    ['EMBUDO_CORS_ORIGINS', '*', 'expected origins'],
+    ['EMBUDO_CORS_ORIGINS', 'https://a.example/path', 'expected origins'],
     ['EMBUDO_SAGA_WITHIN', 'soon', 'expected <saga>.<step>=<number> seconds'],
   ])('refuses %s=%s and says why', (name, value, why) => {
     expect(refusal({ [name]: value })).toContain(why)

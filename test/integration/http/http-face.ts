@@ -8,12 +8,11 @@ import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { DomainEvent } from '../../../src/define/event.ts'
 import { createApp } from '../../../src/http/app.ts'
+import { crossOrigin } from '../../../src/http/cors.ts'
 import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
-import { createHttpServer } from '../../../src/http/server.ts'
-import { eventRoutes } from '../../../src/ingest/event-routes.ts'
-import { defaultIngestLimits, type IngestLimits, ingest } from '../../../src/ingest/ingest.ts'
-import { leadWriteRoutes } from '../../../src/ingest/lead-routes.ts'
-import { ingestMetrics } from '../../../src/ingest/metrics.ts'
+import { createHttpServer, type HttpLimits } from '../../../src/http/server.ts'
+import type { IngestLimits } from '../../../src/ingest/ingest.ts'
+import { ingestion } from '../../../src/ingest/ingestion.ts'
 import { uuidV7 } from '../../../src/ingest/uuid-v7.ts'
 import { eventValidator } from '../../../src/ingest/validate.ts'
 import { Codec } from '../../../src/log/codec.ts'
@@ -40,10 +39,12 @@ export type Body = NonNullable<RequestInit['body']>
 
 interface FaceOptions {
   readonly pool?: Pick<Pool, 'query'>
-  readonly limits?: Partial<IngestLimits>
+  readonly limits?: Partial<IngestLimits> & { readonly maxInFlightBytes?: number }
   readonly positions?: () => ReadonlyMap<string, number>
   readonly history?: readonly HistoryEvent[]
   readonly readWaitMs?: number
+  readonly http?: Partial<HttpLimits>
+  readonly origins?: readonly string[]
 }
 
 /** The whole HTTP face on a free port, with the log in memory. */
@@ -72,9 +73,16 @@ export const startFace = async (options: FaceOptions = {}) => {
     nowMs: Date.now,
     wait: (ms: number) => delay(ms),
   }
+  const taking = ingestion(
+    {
+      ...{ catalog, prefix, log, validate, toRecord, newId, registry },
+      wait: (ms) => delay(ms),
+      onError: (error) => errors.push(error),
+    },
+    { maxInFlightBytes: 64 * 1024 * 1024, ...options.limits },
+  )
   const routes = [
-    ...eventRoutes(catalog, prefix),
-    ...leadWriteRoutes({ catalog, log, validate, toRecord, newId }),
+    ...taking.routes,
     ...leadRoutes({
       historyOf: { name: 'events' },
       ...reading,
@@ -97,21 +105,16 @@ export const startFace = async (options: FaceOptions = {}) => {
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({
-    ingest: ingest(
-      {
-        log,
-        validate,
-        toRecord,
-        wait: (ms) => delay(ms),
-        metrics: ingestMetrics(registry),
-        onError: (error) => errors.push(error),
-      },
-      { ...defaultIngestLimits, ...options.limits },
-    ),
+    crossOrigin: crossOrigin(options.origins ?? []),
+    limits: options.http ?? {},
+    onDropped: taking.connectionDropped,
+    onStopping: taking.stop,
+    ingest: taking.take,
     app: createApp({
       routes,
       info: { title: 'embudo', version: '0.1.0', description: 'Events in, knowledge out.' },
       onError: (error) => errors.push(error),
+      admit: taking.admit,
     }),
   })
   await new Promise<void>((resolve) => http.server.listen(0, '127.0.0.1', resolve))
@@ -126,6 +129,7 @@ export const startFace = async (options: FaceOptions = {}) => {
     /** Errors of the server's own making: none, if all is well. */
     errors,
     http,
+    admission: taking.admission,
     post: (body: Body, headers: Record<string, string> = {}, path = '/api/events') =>
       fetch(`${url}${path}`, {
         method: 'POST',

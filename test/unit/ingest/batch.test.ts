@@ -34,9 +34,7 @@ const batchOn = (
     toRecord: (event: { subject: string }) => ({
       topic: 't',
       partition: 0,
-      key: Buffer.from(event.subject),
-      value: Buffer.alloc(1),
-      headers: [],
+      body: Buffer.from(event.subject),
     }),
     wait: async () => {},
   } as unknown as BatchParts
@@ -52,8 +50,11 @@ const addAll = async (batch: Batch, inputs: readonly number[]) => {
   return batch.finish()
 }
 
+const numberOf = (record: AppendRecord): number =>
+  Number('body' in record ? record.body.toString() : Number.NaN)
+
 const taken = (records: readonly AppendRecord[]): Outcome[] =>
-  records.map(({ topic, partition, key }) => ({ topic, partition, offset: Number(key.toString()) }))
+  records.map((record) => ({ topic: 't', partition: 0, offset: numberOf(record) }))
 
 it('appends one chunk at a time, in order', async () => {
   let open = 0
@@ -63,7 +64,7 @@ it('appends one chunk at a time, in order', async () => {
     batchOn(async (records) => {
       most = Math.max(most, ++open)
       await Promise.resolve()
-      order.push(...records.map(({ key }) => Number(key.toString())))
+      order.push(...records.map(numberOf))
       open--
       return taken(records)
     }),
@@ -124,13 +125,31 @@ it('waits for a log that is full, and gives up in time', async () => {
   })
 })
 
-it('a body that breaks off stops at the next index', async () => {
+it('a stream that breaks off stops at the next index', async () => {
   const batch = batchOn(async (records) => taken(records))
   batch.add(0)
   batch.add(1)
-  expect(await batch.finish(eventError('body_malformed', '', 'cut'))).toMatchObject({
+  expect(await batch.finish(eventError('body_timeout', '', 'late'))).toMatchObject({
+    accepted: 1,
+    rejected: 1,
+    stopped: { at: 2, because: { code: 'body_timeout' } },
+  })
+})
+
+it('of a body that is damaged nothing more is appended', async () => {
+  const appended: AppendRecord[] = []
+  const batch = batchOn(async (records) => {
+    appended.push(...records)
+    return taken(records)
+  })
+  batch.add(0)
+  await batch.flush()
+  batch.add(1)
+  batch.add(2)
+  expect(await batch.finish(eventError('body_malformed', '', 'changed'))).toMatchObject({
     accepted: 1,
     rejected: 1,
     stopped: { at: 2, because: { code: 'body_malformed' } },
   })
+  expect(appended).toHaveLength(1)
 })
