@@ -55,6 +55,14 @@ export class PendingBatch {
     this.#settle(() => failure)
   }
 
+  /** Once the broker has it: its memory goes back now, not when the garbage is collected. */
+  forgetBytes(): void {
+    const memory = this.encoded?.buffer
+    // A small one shares its memory with others.
+    if (memory instanceof ArrayBuffer && memory.byteLength === this.encoded?.length) memory.transfer(0)
+    this.encoded = undefined
+  }
+
   /** For a batch that the broker certainly does not have: the next attempt counts as its first. */
   renumber(): void {
     this.encoded = undefined

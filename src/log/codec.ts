@@ -54,6 +54,11 @@ export class Codec {
 
   /** The framed value of an event in its current version. `data` must have been validated. */
   encode(eventType: string, data: unknown): Buffer {
+    return Buffer.from(this.encodeShared(eventType, data))
+  }
+
+  /** The same without a copy: good until the next call. */
+  encodeShared(eventType: string, data: unknown): Buffer {
     const encoder = this.#encoders.get(eventType)
     if (encoder === undefined) throw new EmbudoError('unknown_event_type', `there is no event ${eventType}`)
     let end = encoder.type.encode(data, this.#scratch, framingBytes)
@@ -63,7 +68,7 @@ export class Codec {
     }
     this.#scratch[0] = 0
     this.#scratch.writeInt32BE(encoder.schemaId, 1)
-    return Buffer.from(this.#scratch.subarray(0, end))
+    return this.#scratch.subarray(0, end)
   }
 
   /** Who wrote a value, if that is known already; `learn` asks the registry. */

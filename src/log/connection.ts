@@ -1,4 +1,4 @@
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import Connection from 'kafkajs/src/network/connection.js'
 import { requests } from 'kafkajs/src/protocol/requests/index.js'
@@ -87,8 +87,8 @@ export class BrokerConnection {
     }
     const correlationId = inner.nextCorrelationId()
     const head = [int16(api.key), int16(api.version), int32(correlationId), string(this.#options.clientId)]
-    const payload = Buffer.concat([int32(0), ...head, ...body])
-    payload.writeInt32BE(payload.length - 4)
+    const pieces = [...head, ...body]
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
     const answered = new Promise<{ readonly payload: Buffer }>((resolve, reject) => {
       if (!this.isOpen)
         throw new EmbudoError('log_unavailable', 'The connection is closed.', { retriable: true })
@@ -103,7 +103,7 @@ export class BrokerConnection {
         },
         expectResponse: true,
         requestTimeout: null,
-        sendRequest: () => inner.socket?.write(payload),
+        sendRequest: () => inner.socket && write(inner.socket, [int32(length), ...pieces]),
       })
     })
     return (await this.#bounded(answered, timeoutMs, api.name)).payload
@@ -152,6 +152,25 @@ export class BrokerConnection {
     }
   }
 }
+
+/** Large pieces as they are, and what stands between them in one copy: a batch is not held twice. */
+const write = (socket: Socket, pieces: readonly Buffer[]): void => {
+  socket.cork()
+  let small: Buffer[] = []
+  for (const piece of pieces) {
+    if (piece.length < LARGE_PIECE_BYTES) {
+      small.push(piece)
+      continue
+    }
+    socket.write(Buffer.concat(small))
+    socket.write(piece)
+    small = []
+  }
+  if (small.length > 0) socket.write(Buffer.concat(small))
+  socket.uncork()
+}
+
+const LARGE_PIECE_BYTES = 16 * 1024
 
 const openSocket = ({ host, port, ssl, onConnect }: SocketOptions) => {
   // An address has no server name to check a certificate against by SNI.

@@ -1,5 +1,5 @@
 import { crc32c } from './crc32c.ts'
-import type { AppendRecord } from './port.ts'
+import type { EncodedRecord, RecordContent } from './port.ts'
 import {
   AT,
   BEFORE_LENGTH_COUNTS,
@@ -8,8 +8,9 @@ import {
   compressionCode,
   writeInt64,
 } from './record-batch.ts'
+import { bodyOf, writeVarint } from './record-body.ts'
 
-export type EncodableRecord = Pick<AppendRecord, 'key' | 'value' | 'headers'>
+export type EncodableRecord = RecordContent | Pick<EncodedRecord, 'body'>
 
 export interface BatchIdentity {
   readonly producerId: bigint
@@ -24,11 +25,12 @@ export function encodeBatch(
   identity: BatchIdentity = NO_PRODUCER,
   compression: Compression = 'none',
 ): Buffer {
-  let size = AT.records
-  for (let index = 0; index < records.length; index++) size += encodedSize(records[index]!, index)
+  const bodies = records.map(bodyOf)
+  let size: number = AT.records
+  for (let index = 0; index < bodies.length; index++) size += encodedSize(bodies[index]!, index)
   let batch = Buffer.allocUnsafe(size)
   let at: number = AT.records
-  for (let index = 0; index < records.length; index++) at = writeRecord(batch, at, records[index]!, index)
+  for (let index = 0; index < bodies.length; index++) at = writeRecord(batch, at, bodies[index]!, index)
 
   if (compression !== 'none') {
     const compressed = compress(batch.subarray(AT.records), compression)
@@ -55,74 +57,25 @@ export function encodeBatch(
 const NO_PRODUCER: BatchIdentity = { producerId: -1n, producerEpoch: -1, baseSequence: -1 }
 
 /** The bytes that a record takes in a batch at most, whatever its place in there; before compression. */
-export const recordSizeBound = (record: EncodableRecord): number => {
-  const body = bodySize(record, 0x3fff_ffff)
-  return varintSize(body) + body
+export const recordSizeBound = (record: EncodableRecord): number => bodyOf(record).length + beforeBodyAtMost
+
+// length, attributes, timestamp delta (0), offset delta: what stands before key, value and headers
+const beforeBodyAtMost = 12
+
+const encodedSize = (body: Buffer, index: number): number => {
+  const size = sizeOf(body, index)
+  return varintSize(size) + size
 }
 
-const encodedSize = (record: EncodableRecord, index: number): number => {
-  const body = bodySize(record, index)
-  return varintSize(body) + body
-}
+const sizeOf = (body: Buffer, index: number): number => 2 + varintSize(index) + body.length
 
-// attributes (1 byte), timestamp delta (0: 1 byte), offset delta, key, value, headers
-function bodySize({ key, value, headers }: EncodableRecord, index: number): number {
-  let size = 2 + varintSize(index)
-  size += varintSize(key.length) + key.length + varintSize(value.length) + value.length
-  size += varintSize(headers.length)
-  for (let at = 0; at < headers.length; at++) {
-    const header = headers[at]!
-    size += textSize(header[0]) + textSize(header[1])
-  }
-  return size
-}
-
-const textSize = (text: string): number => {
-  const bytes = Buffer.byteLength(text)
-  return varintSize(bytes) + bytes
-}
-
-function writeRecord(batch: Buffer, start: number, record: EncodableRecord, index: number): number {
-  let at = writeVarint(batch, start, bodySize(record, index))
+function writeRecord(batch: Buffer, start: number, body: Buffer, index: number): number {
+  let at = writeVarint(batch, start, sizeOf(body, index))
   batch[at++] = 0
   batch[at++] = 0
   at = writeVarint(batch, at, index)
-  at = writeBytes(batch, at, record.key)
-  at = writeBytes(batch, at, record.value)
-  const headers = record.headers
-  at = writeVarint(batch, at, headers.length)
-  for (let place = 0; place < headers.length; place++) {
-    const header = headers[place]!
-    at = writeText(batch, writeText(batch, at, header[0]), header[1])
-  }
-  return at
-}
-
-function writeBytes(batch: Buffer, start: number, bytes: Buffer): number {
-  const at = writeVarint(batch, start, bytes.length)
-  batch.set(bytes, at)
-  return at + bytes.length
-}
-
-function writeText(batch: Buffer, start: number, text: string): number {
-  const bytes = Buffer.byteLength(text)
-  const at = writeVarint(batch, start, bytes)
-  // Headers are short: a loop over them beats the call into native code, as long as they are ASCII.
-  if (bytes === text.length && bytes < 64) for (let i = 0; i < bytes; i++) batch[at + i] = text.charCodeAt(i)
-  else batch.write(text, at)
-  return at + bytes
-}
-
-// Lengths and counts are never negative, so the zigzag of n is 2n.
-function writeVarint(batch: Buffer, start: number, value: number): number {
-  let rest = (value << 1) >>> 0
-  let at = start
-  while (rest > 0x7f) {
-    batch[at++] = (rest & 0x7f) | 0x80
-    rest >>>= 7
-  }
-  batch[at++] = rest
-  return at
+  batch.set(body, at)
+  return at + body.length
 }
 
 const varintSize = (value: number): number =>

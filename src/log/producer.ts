@@ -53,7 +53,8 @@ export class Producer {
     if (this.#isClosed) return Promise.reject(new EmbudoError('log_closed', 'The log was closed.'))
     if (records.length === 0) return Promise.resolve([])
     const sizes = records.map(recordSizeBound)
-    const bytes = sizes.reduce((sum, size) => sum + size, 0)
+    let bytes = 0
+    for (const size of sizes) bytes += size
     const bound = this.#options.maxPendingBytes
     if (this.#pendingBytes + bytes > bound) return Promise.reject(busy(bytes, this.#pendingBytes, bound))
 
@@ -86,8 +87,10 @@ export class Producer {
   }
 
   #queueOf(topic: string, partition: number): PartitionQueue {
+    const known = this.#queues.get(topic)?.[partition]
+    if (known !== undefined) return known
     const ofTopic = this.#queues.get(topic) ?? []
-    const queue = ofTopic[partition] ?? new PartitionQueue(topic, partition)
+    const queue = new PartitionQueue(topic, partition)
     ofTopic[partition] = queue
     this.#queues.set(topic, ofTopic)
     return queue
@@ -210,6 +213,7 @@ export class Producer {
     if (errorCode === KAFKA.none) {
       queue.failures = 0
       batch.succeed(queue.topic, queue.partition, outcome.baseOffset)
+      batch.forgetBytes()
       return undefined
     }
     if (isRetriableKafkaError(errorCode)) return detail

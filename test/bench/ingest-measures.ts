@@ -1,3 +1,4 @@
+import { cpuMicrosOf, cpuNote } from './cpu.ts'
 import { startProcess } from './product.ts'
 import { type Baseline, type Measure, median } from './report.ts'
 import type { Setting } from './setting.ts'
@@ -37,16 +38,16 @@ export const ingestMeasures = async ({
   await using plain = await usual(false)
   await using idempotent = await usual(true)
   const contenders = [
-    { name: 'embudo', port: Number(new URL(http.address).port) },
-    { name: 'Express, zod, avsc, kafkajs', port: plain.result.port },
-    { name: 'the same, idempotent producer', port: idempotent.result.port },
+    { name: 'embudo', port: Number(new URL(http.address).port), pid: http.pid },
+    { name: 'Express, zod, avsc, kafkajs', port: plain.result.port, pid: plain.pid },
+    { name: 'the same, idempotent producer', port: idempotent.result.port, pid: idempotent.pid },
   ]
 
   const measures: Measure[] = []
   for (const { name, connections, eventsPerRequest, aim } of kinds) {
-    const results = contenders.map((): LoadResult[] => [])
+    const results = contenders.map((): Round[] => [])
     for (const _ of rounds(name, 50_000)) {
-      for (const [at, { port }] of contenders.entries()) {
+      for (const [at, { port, pid }] of contenders.entries()) {
         const load = {
           port,
           connections,
@@ -54,7 +55,12 @@ export const ingestMeasures = async ({
           warmUpMs: size.warmUpMs,
           measureMs: size.measureMs,
         }
-        results[at]!.push(await runTask<LoadInput, LoadResult>('load', load))
+        const before = cpuMicrosOf(pid)
+        const result = await runTask<LoadInput, LoadResult>('load', load)
+        const after = cpuMicrosOf(pid)
+        const cpuMicros =
+          before === undefined || after === undefined ? undefined : (after - before) / result.events
+        results[at]!.push({ ...result, cpuMicros })
       }
     }
     const [product, ...baselines] = contenders.map(
@@ -69,8 +75,18 @@ export const ingestMeasures = async ({
   return measures
 }
 
-const latencyNote = (rounds: readonly LoadResult[]): string => {
+interface Round extends LoadResult {
+  readonly cpuMicros: number | undefined
+}
+
+const latencyNote = (rounds: readonly Round[]): string => {
   const figure = (of: (round: LoadResult) => number) => median(rounds.map(of)).toFixed(1)
   const failed = rounds.reduce((sum, round) => sum + round.failed, 0)
-  return `p50 ${figure((round) => round.p50Ms)} ms, p99 ${figure((round) => round.p99Ms)} ms${failed > 0 ? `, ${failed} not accepted` : ''}`
+  return [
+    `p50 ${figure((round) => round.p50Ms)} ms, p99 ${figure((round) => round.p99Ms)} ms`,
+    cpuNote(rounds.map(({ cpuMicros }) => cpuMicros)),
+    failed > 0 ? `${failed} not accepted` : undefined,
+  ]
+    .filter((part) => part !== undefined)
+    .join('; ')
 }

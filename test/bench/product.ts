@@ -6,6 +6,7 @@ import type { BenchParts } from './parts.ts'
 
 export interface Serving extends AsyncDisposable {
   readonly address: string
+  readonly pid: number
 }
 
 /** A process of the program, started as `embudo up` starts it. */
@@ -15,6 +16,7 @@ export const startProcess = async (name: 'http' | 'worker', parts: BenchParts): 
   const logFile = join(dataDir, `${name}.log`)
   const { promise: stopped, reject } = Promise.withResolvers<never>()
   stopped.catch(() => {})
+  let pid = 0
   const role = startRoleProcess({
     name,
     roles: name === 'http' ? ['ingest', 'query'] : ['project', 'saga'],
@@ -34,11 +36,13 @@ export const startProcess = async (name: 'http' | 'worker', parts: BenchParts): 
     onNotice: () => {},
     onRestart: (why) =>
       reject(new Error(`${name} ended (${why}): ${readFileSync(logFile, 'utf8').slice(-2_000)}`)),
-    onStarted: () => {},
+    onStarted: (started) => {
+      pid = started.pid
+    },
   })
   try {
     const address = await Promise.race([role.ready, stopped])
-    return { address, [Symbol.asyncDispose]: () => role[Symbol.asyncDispose]() }
+    return { address, pid, [Symbol.asyncDispose]: () => role[Symbol.asyncDispose]() }
   } catch (error) {
     await role[Symbol.asyncDispose]()
     throw error

@@ -1,3 +1,4 @@
+import { latencyMeasure } from './latency-measure.ts'
 import { type Progress, startProcess, watchProgress } from './product.ts'
 import { type Measure, median } from './report.ts'
 import type { Setting } from './setting.ts'
@@ -35,6 +36,14 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
       sink.push((await catchUp(setting, watch, [tables], records, async () => {})).get(tables)!)
     })
   }
+  // One rebuild at a time: the one before must be live.
+  const latency = await withProgress(setting, async (watch) => {
+    let generation: number | undefined
+    return await latencyMeasure(setting, async () => {
+      if (generation !== undefined) await watch.rebuildRate(profile, generation, records)
+      generation = await beginRebuild(http.address)
+    })
+  })
   const { upsertOne, upsertSix, jsonRows } = await baselines(setting, records)
   const count = `${records.toLocaleString('en')} events`
   const others = [
@@ -42,6 +51,7 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
     { name: 'kafkajs eachMessage, one upsert each', perSecond: [upsertOne] },
   ]
   return [
+    latency,
     {
       name: `project into Postgres (${profile})`,
       product: project,

@@ -10,6 +10,8 @@ export interface Size {
   readonly rounds: number
   readonly warmUpMs: number
   readonly measureMs: number
+  /** Shorter than a rebuild of `records` takes. */
+  readonly steadyMs: number
   /** What the log's own measures append and fetch in a round. */
   readonly logRecords: number
   /** What readers go through. */
@@ -17,8 +19,22 @@ export interface Size {
 }
 
 export const sizes = {
-  full: { rounds: 3, warmUpMs: 1_000, measureMs: 4_000, logRecords: 500_000, records: 500_000 },
-  quick: { rounds: 1, warmUpMs: 1_000, measureMs: 2_500, logRecords: 200_000, records: 150_000 },
+  full: {
+    rounds: 3,
+    warmUpMs: 1_000,
+    measureMs: 4_000,
+    steadyMs: 3_000,
+    logRecords: 500_000,
+    records: 500_000,
+  },
+  quick: {
+    rounds: 1,
+    warmUpMs: 1_000,
+    measureMs: 2_500,
+    steadyMs: 1_000,
+    logRecords: 200_000,
+    records: 150_000,
+  },
 } as const satisfies Record<string, Size>
 
 /** What every measure needs: the parts, the program's HTTP process, and a topic of its own for each baseline. */

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 export interface Task<Result> extends AsyncDisposable {
   /** What it told first: a server its port, a measurement its figures. */
   readonly result: Result
+  readonly pid: number
 }
 
 export const startTask = async <Input, Result>(name: string, input: Input): Promise<Task<Result>> => {
@@ -21,7 +22,7 @@ export const startTask = async <Input, Result>(name: string, input: Input): Prom
       reject(new Error(`${name} ended with ${code}: ${told.join('').slice(-2_000)}`)),
     )
   })
-  return { result, [Symbol.asyncDispose]: () => end(child) }
+  return { result, pid: child.pid!, [Symbol.asyncDispose]: () => end(child) }
 }
 
 export const runTask = async <Input, Result>(name: string, input: Input): Promise<Result> => {

@@ -1,9 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { performance } from 'node:perf_hooks'
 import { kafkaLog } from '../../../src/log/kafka-log.ts'
-import { type AppendRecord, partitionFor } from '../../../src/log/port.ts'
+import { bodyOf } from '../../../src/log/record-body.ts'
+import { ownCpuMicros } from '../cpu.ts'
 import { taskInput, tell } from '../task.ts'
-import { attendanceAt, attendanceSchema, framed, workload } from '../workload.ts'
+import { attendanceRecord } from '../workload.ts'
 
 export interface AppendInput {
   readonly brokers: readonly string[]
@@ -15,7 +15,8 @@ export interface AppendInput {
 
 export interface AppendResult {
   readonly perSecond: number
-  /** Key, value and headers. */
+  readonly cpuMicros: number
+  /** Key, value and headers, with their lengths. */
   readonly bytesPerRecord: number
 }
 
@@ -24,39 +25,13 @@ const { brokers, topic, partitions, schemaId, records } = taskInput<AppendInput>
 const recordsPerCall = 2_000
 const callsInFlight = 4
 
-const type = attendanceSchema()
-const time = new Date().toISOString()
-const recordAt = (index: number): AppendRecord => {
-  const data = attendanceAt(index)
-  const key = Buffer.from(data.leadId)
-  return {
-    topic,
-    partition: partitionFor(key, partitions),
-    key,
-    value: framed(schemaId, type.toBuffer(data)),
-    headers: [
-      ['ce_specversion', '1.0'],
-      ['ce_id', randomUUID()],
-      ['ce_source', 'bench'],
-      ['ce_type', workload.type],
-      ['ce_time', time],
-      ['ce_dataschema', `${workload.type}/1`],
-      ['content-type', 'application/avro'],
-    ],
-  }
-}
-
 const calls = Array.from({ length: Math.ceil(Math.min(records, 200_000) / recordsPerCall) }, (_, call) =>
-  Array.from({ length: recordsPerCall }, (_, index) => recordAt(call * recordsPerCall + index)),
+  Array.from({ length: recordsPerCall }, (_, index) => {
+    const record = attendanceRecord(call * recordsPerCall + index, schemaId, partitions)
+    return { topic, partition: record.partition, body: bodyOf(record) }
+  }),
 )
-const bytes = calls[0]!.reduce(
-  (sum, { key, value, headers }) =>
-    sum +
-    key.length +
-    value.length +
-    headers.reduce((size, [name, text]) => size + name.length + text.length, 0),
-  0,
-)
+const bytes = calls[0]!.reduce((sum, { body }) => sum + body.length, 0)
 
 await using log = await kafkaLog({ brokers, clientId: 'embudo-bench' })
 let called = 0
@@ -70,9 +45,11 @@ const append = async (): Promise<void> => {
 
 await log.append(calls[0]!)
 const startedAt = performance.now()
+const begun = process.cpuUsage()
 await Promise.all(Array.from({ length: callsInFlight }, append))
-const seconds = (performance.now() - startedAt) / 1000
+const appended = called * recordsPerCall
 tell({
-  perSecond: (called * recordsPerCall) / seconds,
+  perSecond: appended / ((performance.now() - startedAt) / 1000),
+  cpuMicros: ownCpuMicros(begun, appended),
   bytesPerRecord: Math.round(bytes / recordsPerCall),
 } satisfies AppendResult)

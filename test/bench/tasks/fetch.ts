@@ -1,5 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { kafkaLog } from '../../../src/log/kafka-log.ts'
+import { ownCpuMicros } from '../cpu.ts'
 import { taskInput, tell } from '../task.ts'
 
 export interface FetchInput {
@@ -7,6 +8,11 @@ export interface FetchInput {
   readonly topic: string
   /** Where to stop. */
   readonly records: number
+}
+
+export interface FetchResult {
+  readonly perSecond: number
+  readonly cpuMicros: number
 }
 
 /** embudo's reader alone: the topic's partitions side by side. */
@@ -23,5 +29,9 @@ const read = async (partition: number): Promise<void> => {
   }
 }
 const startedAt = performance.now()
+const begun = process.cpuUsage()
 await Promise.all(bounds.map(({ partition }) => read(partition)))
-tell({ perSecond: records / ((performance.now() - startedAt) / 1000) })
+tell({
+  perSecond: records / ((performance.now() - startedAt) / 1000),
+  cpuMicros: ownCpuMicros(begun, records),
+} satisfies FetchResult)

@@ -77,7 +77,7 @@ export const readLog = async (addresses: Addresses, wanted?: readonly string[]):
 }
 
 /** Confluent's framing: a zero byte, the schema's id in four bytes, Avro. */
-const decoder = (registry: string) => {
+export const decoder = (registry: string) => {
   const known = new Map<number, Promise<avsc.Type>>()
   return async (value: Buffer): Promise<Record<string, unknown>> => {
     if (value[0] !== 0) throw new Error(`the record begins with ${value[0]}`)

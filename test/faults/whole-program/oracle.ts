@@ -1,13 +1,16 @@
 import { expect } from 'vitest'
 import type { RunFile } from '../../../src/run-file.ts'
 import { until } from '../../processes.ts'
+import { withoutDuplicates } from './duplicates.ts'
 import { type LogRecord, readLog } from './log-reader.ts'
 import { foldProfiles, profileOf } from './profiles.ts'
 import { Stores } from './stores.ts'
+import { foldWebinars, webinarOf } from './webinars.ts'
 
 /**
  * Waits until nothing is under way, then holds the stores against the log, which an independent consumer reads:
- * every record is in ClickHouse exactly once, and every row of lead_profile is what a naive fold makes of it.
+ * every record that is no duplicate is in ClickHouse exactly once, and no other; every row of lead_profile and of
+ * webinar_stats is what a naive fold makes of them. Answers with the whole log, duplicates included.
  */
 export const expectExactlyOnce = async (run: RunFile): Promise<LogRecord[]> => {
   await using stores = new Stores(run)
@@ -15,6 +18,7 @@ export const expectExactlyOnce = async (run: RunFile): Promise<LogRecord[]> => {
   const records = await readLog(run)
   await expectInClickhouseOnce(records, stores)
   await expectProfiles(records, stores)
+  await expectWebinars(records, stores)
   return records
 }
 
@@ -41,7 +45,9 @@ export const untilQuiet = async (run: RunFile, stores: Stores, patienceMs = 120_
   )
 }
 
-export const expectProfiles = async (records: readonly LogRecord[], stores: Stores): Promise<void> => {
+/** `log`: of the topic of leads at least, duplicates included. */
+export const expectProfiles = async (log: readonly LogRecord[], stores: Stores): Promise<void> => {
+  const records = withoutDuplicates(log)
   const rows = await stores.postgres('select * from lead_profile')
   const found = new Map(rows.map((row) => [String(row.lead_id), profileOf(row)]))
   const expected = foldProfiles(records)
@@ -62,24 +68,30 @@ const sorted = <P extends { revenue: Record<string, number> }>(profile: P): P =>
   revenue: Object.fromEntries(Object.entries(profile.revenue).toSorted()),
 })
 
-export const expectInClickhouseOnce = async (
-  records: readonly LogRecord[],
-  stores: Stores,
-): Promise<void> => {
+const expectWebinars = async (log: readonly LogRecord[], stores: Stores): Promise<void> => {
+  const rows = await stores.postgres('select * from webinar_stats order by webinar_id')
+  const found = Object.fromEntries(rows.map((row) => [String(row.webinar_id), webinarOf(row)]))
+  expect(found).toEqual(Object.fromEntries(foldWebinars(withoutDuplicates(log))))
+}
+
+const expectInClickhouseOnce = async (log: readonly LogRecord[], stores: Stores): Promise<void> => {
+  const records = withoutDuplicates(log)
   const [counted] = await stores.clickhouse<Record<string, string>>(
     'SELECT toString(count()) AS rows, toString(uniqExact(_topic, _partition, _offset)) AS places FROM events',
   )
   expect(counted).toEqual({ rows: String(records.length), places: String(records.length) })
-  const rows = await stores.clickhouse<{ place: string; id: string; type: string }>(
-    `SELECT concat(_topic, ':', toString(_partition), ':', toString(_offset)) AS place,
-       _event_id AS id, _type AS type FROM events`,
-  )
-  const byPlace = new Map(rows.map((row) => [row.place, row]))
-  const missing = records.filter(({ topic, partition, offset, id, type }) => {
-    const row = byPlace.get(`${topic}:${partition}:${offset}`)
-    return row?.id !== id || row.type !== type
-  })
-  expect(missing.slice(0, 3)).toEqual([])
+  for (const [partition, expected] of Map.groupBy(records, ({ partition }) => partition)) {
+    const rows = await stores.clickhouse<{ place: string; id: string; type: string }>(
+      `SELECT concat(_topic, ':', toString(_offset)) AS place, _event_id AS id, _type AS type
+       FROM events WHERE _partition = ${partition}`,
+    )
+    const byPlace = new Map(rows.map((row) => [row.place, row]))
+    const missing = expected.filter(({ topic, offset, id, type }) => {
+      const row = byPlace.get(`${topic}:${offset}`)
+      return row?.id !== id || row.type !== type
+    })
+    expect(missing.slice(0, 3)).toEqual([])
+  }
 }
 
 interface Projections {

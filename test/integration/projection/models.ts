@@ -285,15 +285,13 @@ const event: fc.Arbitrary<NewEvent> = fc.oneof(
 )
 
 /** Every third event or so comes under an id that others come under too: near ones, far ones, other leads'. */
-const happening = fc
-  .tuple(event, time, fc.option(fc.nat({ max: 9 }), { freq: 3 }))
-  .map(
-    ([drawn, at, again]): NewEvent => ({
-      ...drawn,
-      time: at,
-      ...(again === null ? {} : { id: `E-${again}` }),
-    }),
-  )
+const happening = fc.tuple(event, time, fc.option(fc.nat({ max: 9 }), { freq: 3 })).map(
+  ([drawn, at, again]): NewEvent => ({
+    ...drawn,
+    time: at,
+    ...(again === null ? {} : { id: `E-${again}` }),
+  }),
+)
 
 export const histories = (maxLength: number): fc.Arbitrary<NewEvent[]> =>
   fc.array(happening, { maxLength, size: 'max' })
