@@ -175,7 +175,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
         },
       )
   // Left to itself, V8 lets the garbage of a long stream grow to three times what is alive before it looks.
-  if (taking !== undefined && !roles.has('project')) setFlagsFromString('--heap-growing-percent=50')
+  if (taking !== undefined && !roles.has('project')) setFlagsFromString('--heap-growing-percent=70')
   const routes: Route[] = [...(taking?.routes ?? [])]
   if (roles.has('query')) routes.push(...readingRoutes(parts))
   routes.push(...healthRoutes(healthOperations(parts, isReady)))
