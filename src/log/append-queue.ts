@@ -1,5 +1,5 @@
 import { type BatchIdentity, encodeBatch } from './encode-batch.ts'
-import type { Appended, AppendRecord, LogFailure } from './port.ts'
+import type { Appended, EncodedRecord, LogFailure } from './port.ts'
 import type { Compression } from './record-batch.ts'
 
 /** One call of `append`: answered once each of its records has an outcome. */
@@ -23,7 +23,7 @@ export class AppendCall {
 
 /** Records of one partition that go to the broker together, and are there together or not at all. */
 export class PendingBatch {
-  readonly records: AppendRecord[] = []
+  readonly records: EncodedRecord[] = []
   readonly #calls: AppendCall[] = []
   readonly #indexes: number[] = []
   /** When the caller is answered, whatever has become of the batch. */
@@ -40,7 +40,7 @@ export class PendingBatch {
     this.deadline = deadline
   }
 
-  add(record: AppendRecord, bytes: number, call: AppendCall, index: number): void {
+  add(record: EncodedRecord, bytes: number, call: AppendCall, index: number): void {
     this.records.push(record)
     this.#calls.push(call)
     this.#indexes.push(index)
@@ -120,7 +120,7 @@ export class PartitionQueue {
   }
 
   add(
-    record: AppendRecord,
+    record: EncodedRecord,
     bytes: number,
     call: AppendCall,
     index: number,

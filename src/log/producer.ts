@@ -8,6 +8,7 @@ import type { Appended, AppendRecord, LogFailure } from './port.ts'
 import { decodeProduce, encodeProduce, PRODUCE, type ProduceOutcome } from './produce-request.ts'
 import { ProducerId } from './producer-id.ts'
 import type { Compression } from './record-batch.ts'
+import { encodedRecord, RecordBodyWriter } from './record-body.ts'
 
 export interface ProducerOptions {
   readonly maxBatchBytes: number
@@ -34,6 +35,8 @@ export class Producer {
   readonly #requestsInFlight = new Map<number, number>()
   readonly #producerId: ProducerId
   readonly #lookingUp = new Set<string>()
+  /** Of records that are handed over plain. */
+  readonly #bodies = new RecordBodyWriter(64 * 1024)
   #pendingBytes = 0
   #isDrainPlanned = false
   #isSweeping = false
@@ -49,9 +52,10 @@ export class Producer {
     this.#parts = parts
   }
 
-  append(records: readonly AppendRecord[]): Promise<ReadonlyArray<Appended | LogFailure>> {
+  append(given: readonly AppendRecord[]): Promise<ReadonlyArray<Appended | LogFailure>> {
     if (this.#isClosed) return Promise.reject(new EmbudoError('log_closed', 'The log was closed.'))
-    if (records.length === 0) return Promise.resolve([])
+    if (given.length === 0) return Promise.resolve([])
+    const records = given.map((record) => encodedRecord(record, this.#bodies))
     const sizes = records.map(recordSizeBound)
     let bytes = 0
     for (const size of sizes) bytes += size

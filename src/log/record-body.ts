@@ -1,17 +1,33 @@
-import type { RecordContent } from './port.ts'
+import type { AppendRecord, EncodedRecord, RecordContent } from './port.ts'
 
 /** The bytes of a record of a batch, format v2, from its key on. */
 export const bodyOf = (record: RecordContent | { readonly body: Buffer }): Buffer =>
-  'body' in record ? record.body : contentBody(record)
+  'body' in record ? record.body : writeContent(record, new RecordBodyWriter(contentBytesAtMost(record)))
 
-const contentBody = ({ key, value, headers }: RecordContent): Buffer => {
-  const texts = encodedTexts(...headers.flat())
-  const writer = new RecordBodyWriter(key.length + value.length + texts.length + bytesAtMost(0, 3))
+/** The record as it waits to be sent. */
+export const encodedRecord = (record: AppendRecord, writer: RecordBodyWriter): EncodedRecord => {
+  if ('body' in record) return record
+  const { topic, partition } = record
+  return { topic, partition, body: writeContent(record, writer) }
+}
+
+const writeContent = (record: RecordContent, writer: RecordBodyWriter): Buffer => {
+  const { key, value, headers } = record
+  writer.begin(contentBytesAtMost(record))
   writer.bytes(key)
   writer.bytes(value)
   writer.count(headers.length)
-  writer.raw(texts)
+  for (const [name, text] of headers) {
+    writer.text(name)
+    writer.text(text)
+  }
   return writer.end()
+}
+
+const contentBytesAtMost = ({ key, value, headers }: RecordContent): number => {
+  let characters = 0
+  for (const [name, text] of headers) characters += name.length + text.length
+  return key.length + value.length + bytesAtMost(characters, 3 + 2 * headers.length)
 }
 
 /** Each behind its length: a header is two of them, its name and its value. */

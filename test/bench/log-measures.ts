@@ -41,12 +41,13 @@ const appendMeasure = async (setting: Setting, ours: string): Promise<Measure> =
     product,
     note: [`${bytes} bytes a record, acks=all, idempotent`, cpuNote(cpu)].filter(Boolean).join('; '),
     baselines: [
-      { name: 'Kafka ProducerPerformance, acks=all', perSecond: byDefault },
+      { name: 'Kafka ProducerPerformance, acks=all', perSecond: byDefault, aim: 0.8 },
       { name: 'the same, linger 10 ms, batch 128 KiB', perSecond: tuned },
       ...usual.map(
         ({ isIdempotent, results }): Baseline => ({
           name: isIdempotent ? 'the same, idempotent' : 'kafkajs sendBatch of 2,000, acks=all',
           perSecond: results.map((result) => result.perSecond),
+          aim: 4,
           ...noted(results),
         }),
       ),
@@ -64,6 +65,7 @@ const fetchMeasure = async ({ size, brokers, tools, rounds }: Setting, topic: st
   }
   return {
     name: 'fetch from the log',
+    aim: 400_000,
     product: results.map(({ perSecond }) => perSecond),
     ...noted(results),
     baselines: [{ name: 'Kafka ConsumerPerformance', perSecond: java }],

@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { startRoleProcess } from '../../src/supervisor/role-process.ts'
+import { workerNiceness } from '../../src/supervisor/several.ts'
 import type { BenchParts } from './parts.ts'
 
 export interface Serving extends AsyncDisposable {
@@ -24,6 +25,8 @@ export const startProcess = async (name: 'http' | 'worker', parts: BenchParts): 
     env: {
       ...parts.environment,
       EMBUDO_TEST_PARTS: undefined,
+      // As bin/embudo has it.
+      NODE_OPTIONS: '--max-semi-space-size=16',
       KAFKA_BROKERS: addresses.kafkaBrokers,
       SCHEMA_REGISTRY_URL: addresses.registryUrl,
       DATABASE_URL: addresses.databaseUrl,
@@ -33,6 +36,7 @@ export const startProcess = async (name: 'http' | 'worker', parts: BenchParts): 
       EMBUDO_PORT: '0',
     },
     logFile,
+    ...(name === 'worker' ? { niceness: workerNiceness } : {}),
     onNotice: () => {},
     onRestart: (why) =>
       reject(new Error(`${name} ended (${why}): ${readFileSync(logFile, 'utf8').slice(-2_000)}`)),

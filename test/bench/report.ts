@@ -15,6 +15,8 @@ export interface Baseline {
   readonly name: string
   readonly perSecond: readonly number[]
   readonly note?: string
+  /** How many times as fast embudo should be. */
+  readonly aim?: number
 }
 
 export interface Report {
@@ -41,6 +43,7 @@ interface ReportedMeasure {
     readonly name: string
     readonly perSecond: number
     readonly ratio: number
+    readonly aim: number | undefined
     readonly note: string | undefined
   }[]
 }
@@ -64,6 +67,7 @@ export const reportOf = (measures: readonly Measure[], command: string, begun: B
           name: baseline.name,
           perSecond: itsPerSecond,
           ratio: hundredths(perSecond / itsPerSecond),
+          aim: baseline.aim,
           note: baseline.note,
         }
       }),
@@ -81,15 +85,16 @@ export const tableOf = ({ measures }: Report): string => {
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
   })
   for (const { name, perSecond, note, aim, ofAim, baselines } of measures) {
-    const aimed = aim === undefined ? ['', ''] : [figure(aim), `${Math.round(ofAim! * 100)}%`]
+    const aimed = aim === undefined ? ['', ''] : [figure(aim), percent(ofAim ?? 0)]
     table.push([name, figure(perSecond), '', ...aimed, note ?? ''])
     for (const baseline of baselines) {
       table.push([
         `  ${baseline.name}`,
         figure(baseline.perSecond),
         `${baseline.ratio} x`,
-        '',
-        '',
+        ...(baseline.aim === undefined
+          ? ['', '']
+          : [`${baseline.aim} x`, percent(baseline.ratio / baseline.aim)]),
         baseline.note ?? '',
       ])
     }
@@ -103,5 +108,6 @@ export const median = (values: readonly number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+const percent = (share: number): string => `${Math.round(share * 100)}%`
 const figure = (value: number): string => value.toLocaleString('en')
 const hundredths = (value: number): number => Math.round(value * 100) / 100

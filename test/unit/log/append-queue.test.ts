@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { AppendCall, PartitionQueue } from '../../../src/log/append-queue.ts'
 import type { Appended, LogFailure } from '../../../src/log/port.ts'
+import { bodyOf } from '../../../src/log/record-body.ts'
 
 const limits = { maxBatchBytes: 100, deadline: 1_000 }
 
@@ -11,7 +12,8 @@ const queueWith = (values: readonly string[], bytes = 10) => {
     answer = outcomes
   })
   values.forEach((value, index) => {
-    const record = { topic: 't', partition: 0, key: Buffer.from('k'), value: Buffer.from(value), headers: [] }
+    const content = { key: Buffer.from('k'), value: Buffer.from(value), headers: [] }
+    const record = { topic: 't', partition: 0, body: bodyOf(content) }
     queue.add(record, bytes, call, index, limits)
   })
   return { queue, answer: () => answer }
