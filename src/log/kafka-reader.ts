@@ -118,6 +118,7 @@ export class KafkaReader implements LogReader {
 
   async #fetch(name: LaneName, leader: number, streams: readonly PartitionStream[]): Promise<void> {
     const lane = this.#lanes[name]
+    const startedAt = this.#parts.clock.now()
     lane.busyLeaders.add(leader)
     for (const stream of streams) stream.isInFlight = true
     try {
@@ -140,9 +141,14 @@ export class KafkaReader implements LogReader {
       this.#postpone(streams, messageOf(error))
       for (const { topic } of streams) this.#lookUp(topic)
     } finally {
-      lane.busyLeaders.delete(leader)
       for (const stream of streams) stream.isInFlight = false
-      this.#pump()
+      const free = () => {
+        lane.busyLeaders.delete(leader)
+        this.#pump()
+      }
+      const restMs = name === 'atEnd' ? startedAt + AT_END_EVERY_MS - this.#parts.clock.now() : 0
+      if (restMs > 0) this.#parts.clock.after(restMs, free)
+      else free()
     }
   }
 
@@ -259,4 +265,7 @@ const MIB = 1024 * 1024
 const MAX_PARTITION_BYTES = MIB
 const MAX_FETCH_BYTES = 8 * MIB
 const BEHIND_WAIT_MS = 10
+// Where events come all the time, each would otherwise be fetched alone, and applied in a transaction of its own,
+// by every reader. One that comes after a pause is fetched at once.
+const AT_END_EVERY_MS = 10
 const UNKNOWN_GRACE_MS = 1_000
