@@ -13,7 +13,7 @@ export interface TopicConstants {
  */
 export const keepTopicConstants = async (sql: Sql, topics: readonly TopicConstants[]): Promise<void> => {
   await sql.query(
-    `insert into embudo.topics (topic, duplicates_within) select * from unnest($1::text[], $2::integer[])
+    `insert into embudo.topics (topic, duplicates_within) select * from unnest($1::text[], $2::integer[]) order by 1
      on conflict do nothing`,
     [topics.map(({ name }) => name), topics.map((topic) => topic.duplicatesWithin)],
   )

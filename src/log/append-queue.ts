@@ -47,6 +47,11 @@ export class PendingBatch {
     this.bytes += bytes
   }
 
+  /** Whether a call that has records in this batch has more of them in `next`, which comes right behind it. */
+  goesOnIn(next: PendingBatch): boolean {
+    return this.#calls.at(-1) === next.#calls[0]
+  }
+
   succeed(topic: string, partition: number, baseOffset: number): void {
     this.#settle((place) => ({ topic, partition, offset: baseOffset + place }))
   }

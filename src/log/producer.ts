@@ -230,15 +230,29 @@ export class Producer {
       batch.renumber()
       return detail
     } else if (TOO_LARGE.has(errorCode)) {
-      batch.fail(tooLarge(detail))
+      this.#fail(queue, batch, tooLarge(detail))
     } else if (errorCode === KAFKA.duplicateSequence) {
-      batch.fail(unknown('it is in the log, but the broker no longer says where'))
+      this.#fail(queue, batch, unknown('it is in the log, but the broker no longer says where'))
     } else if (mayHaveBeenThere) {
-      batch.fail(unknown(`the answer to an earlier attempt was lost, and then came ${detail}`))
+      const lost = `the answer to an earlier attempt was lost, and then came ${detail}`
+      this.#fail(queue, batch, unknown(lost))
     } else {
-      batch.fail(refused(detail))
+      this.#fail(queue, batch, refused(detail))
     }
     return undefined
+  }
+
+  // What a call has behind a batch that is to be sent again must not get into the log before it: its sender would
+  // send only the first part again, and events of one subject would change places.
+  #fail(queue: PartitionQueue, batch: PendingBatch, failure: LogFailure): void {
+    batch.fail(failure)
+    if (!failure.retriable) return
+    for (let last = batch, next = queue.batches[0]; next && last.goesOnIn(next); next = queue.batches[0]) {
+      queue.batches.shift()
+      if (next.encoded) queue.renew()
+      next.fail(next.mayBeThere ? failure : { ...failure, code: 'log_unavailable' })
+      last = next
+    }
   }
 
   #finish(queue: PartitionQueue): void {
@@ -320,11 +334,11 @@ export class Producer {
 
   #expire(queue: PartitionQueue, now: number): void {
     const { inFlight } = queue
-    if (inFlight && inFlight.deadline <= now) inFlight.fail(this.#overdue(inFlight))
+    if (inFlight && inFlight.deadline <= now) this.#fail(queue, inFlight, this.#overdue(inFlight))
     for (let batch = queue.batches[0]; batch && batch.deadline <= now; batch = queue.batches[0]) {
       queue.batches.shift()
       if (batch.encoded) queue.renew()
-      batch.fail(this.#overdue(batch))
+      this.#fail(queue, batch, this.#overdue(batch))
     }
     if (queue.isIdle) this.#busy.delete(queue)
   }

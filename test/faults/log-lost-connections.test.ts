@@ -6,7 +6,7 @@ import { FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kaf
 const broker = inject('parts').kafkaBrokers
 const through = (
   proxy: KafkaProxy,
-  options: { deliveryTimeoutMs?: number; requestTimeoutMs?: number } = {},
+  options: { deliveryTimeoutMs?: number; requestTimeoutMs?: number; maxBatchBytes?: number } = {},
 ) => kafkaLog({ brokers: [proxy.address], clientId: 'faults', ...options })
 
 describe('appends over connections that break', () => {
@@ -82,6 +82,35 @@ describe('appends over connections that break', () => {
     await log.append([record(topic, 0, 'last')])
     const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
     expect(values).toEqual(['before', 'after', 'last'])
+  })
+
+  it('of one call are not there in their second part alone', async () => {
+    await using proxy = await kafkaProxy(broker)
+    await using log = await through(proxy, {
+      deliveryTimeoutMs: 1_000,
+      requestTimeoutMs: 200,
+      maxBatchBytes: 110,
+    })
+    const topic = await newTopic(log, 1)
+    await log.append([record(topic, 0, 'before')])
+    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'cut before the broker' : 'pass')
+
+    const sent = proxy.count(PRODUCE)
+    const blocking = log.append([record(topic, 0, 'blocking')])
+    await until(() => proxy.count(PRODUCE) > sent)
+    const begun = performance.now()
+    const earlier = log.append([record(topic, 0, 'earlier')])
+    await until(() => performance.now() - begun > 300)
+    // The first joins the earlier call's batch and shares its deadline, the others have later ones.
+    const call = log.append(['first', 'second', 'third'].map((value) => record(topic, 0, value)))
+    expect(await blocking).toMatchObject([{ failed: true }])
+    expect(await earlier).toMatchObject([{ failed: true }])
+    proxy.judge = () => 'pass'
+
+    expect((await call).map(isFailure)).toEqual([true, true, true])
+    await log.append([record(topic, 0, 'after')])
+    const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
+    expect(values).toEqual(['before', 'after'])
   })
 
   it('are answered when no broker can be reached any more', async () => {

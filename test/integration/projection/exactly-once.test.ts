@@ -335,7 +335,7 @@ describe('a log that is not the one that was read', () => {
     const at = await projected()
     await append(at.log, at.topic, history(53, 60))
     for (const { partition, end } of await at.log.bounds(at.topic))
-      at.log.faults.trim(at.topic, partition, end - 1)
+      at.log.faults.trim(at.topic, partition, end)
     await stopped(at)
   })
 })
