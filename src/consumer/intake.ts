@@ -46,12 +46,19 @@ export async function* intake(
   signal.addEventListener('abort', wake)
   try {
     while (true) {
+      let isPatient = true
       while (
-        (waiting.length === 0 || (reached < end && records < maxRecords)) &&
+        (waiting.length === 0 || (reached < end && records < maxRecords && isPatient)) &&
         !finished &&
         !signal.aborted
       ) {
-        await new Promise<void>((resolve) => (wakeTaker = resolve))
+        const { promise, resolve } = Promise.withResolvers<void>()
+        wakeTaker = resolve
+        const timer = waiting.length === 0 ? undefined : setTimeout(resolve, patienceMs)
+        const held = waiting.length
+        await promise
+        clearTimeout(timer)
+        isPatient = waiting.length > held
       }
       if (waiting.length === 0 || signal.aborted) break
       const taken: DistinctBatch[] = []
@@ -72,6 +79,9 @@ export async function* intake(
     wakeFiller()
   }
 }
+
+/** The last offsets of a partition may hold no records: the marker of a transaction is none. */
+const patienceMs = 100
 
 /** Duplicates count: a batch of nothing else holds its bytes too. */
 const sizeOf = ({ records, duplicates }: DistinctBatch): number => records.length + duplicates

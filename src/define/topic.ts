@@ -12,7 +12,10 @@ export interface TopicDefinition<Name extends TopicName = TopicName, Subject ext
   readonly partitions: number
   /** The field that analytics joins on, where it is not the subject. */
   readonly joinsOn?: string
-  /** Default: for ever. */
+  /**
+   * Default: for ever. With less, what a rebuild can still read is a part of history, and duplicates of records that
+   * are gone count in it.
+   */
   readonly retentionMs?: number
   /**
    * A record is a duplicate where its source and id stand on its partition within this many records before it.

@@ -65,6 +65,8 @@ export const createHttpServer = (parts: HttpServerParts): HttpServer => {
   )
   // Whoever wants the body says so (`invite`): a request that is refused is spared it.
   server.on('checkContinue', handle)
+  // Who has said all that it has to say still reads (a server's own setting, which the types do not have).
+  Object.assign(server, { httpAllowHalfOpen: true })
   server.timeout = limits.idleTimeoutMs
   server.maxConnections = limits.maxConnections
   server.on('drop', () => {
@@ -113,7 +115,13 @@ const router = ({ ingest, app, crossOrigin }: HttpServerParts): Handler => {
 
 const path = '/api/events'
 
-const isIngest = (url: string): boolean => url === path || (url.startsWith(path) && url[path.length] === '?')
+const isIngest = (url: string): boolean =>
+  url === path ||
+  (url.startsWith(path) && url[path.length] === '?') ||
+  (isAbsolute(url) && URL.canParse(url) && new URL(url).pathname === path)
+
+/** As proxies write it; a server has to take it too (RFC 9112, 3.2.2). */
+const isAbsolute = (url: string): boolean => url.startsWith('http')
 
 /** What never became a request still gets an answer that programs can read. */
 const answerClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {

@@ -57,6 +57,34 @@ const stillServes = async () => {
   expect((await client.send(post(one)).answer()).status).toBe(202)
 }
 
+describe('a client that writes the whole address, as proxies do', () => {
+  it('is answered', async () => {
+    const client = await connect()
+    client.send(post(one).replace('POST /api/events', 'POST http://embudo/api/events'))
+    expect((await client.answer()).status).toBe(202)
+  })
+})
+
+describe('a client that closes its side', () => {
+  it('behind a whole request is answered', async () => {
+    const client = await connect()
+    client.send(post(one))
+    client.socket.end()
+    expect((await client.answer()).status).toBe(202)
+    await client.closed()
+    await stillServes()
+  })
+
+  it('within a body is told so', async () => {
+    const client = await connect()
+    client.send(head({ ...streamed }), chunk(`${one}\n`))
+    client.socket.end()
+    expect((await client.answer()).status).toBe(400)
+    await client.closed()
+    await stillServes()
+  })
+})
+
 describe('a slow client', () => {
   it('whose head does not end is told so, and let go', async () => {
     const client = await connect()

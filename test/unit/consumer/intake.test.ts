@@ -115,4 +115,11 @@ describe('intake', () => {
     end()
     expect((await Array.fromAsync(intake(batches, 10, never))).map(sizes)).toEqual([[1]])
   })
+
+  it('does not wait for ever for offsets that hold no records', async () => {
+    const { give, batches } = source()
+    const taking = intake(batches, 50, never)
+    give(batch(0, 5, 6))
+    expect(sizes((await taking.next()).value!)).toEqual([5])
+  })
 })
