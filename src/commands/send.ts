@@ -85,7 +85,10 @@ export const sendCommand: AddCommand = (program, context) => {
       'source of events that name none (default: that of the export, or embudo-send)',
     )
     .option('--new-ids', 'what was sent before are new events, not the same ones again')
-    .option('--from-start', 'begin anew with files whose sending was begun or is done')
+    .option(
+      '--from-start',
+      'begin anew with files whose sending was begun or is done; what lies 100,000 records back counts again',
+    )
     .option('--rejects <file>', 'where to write what is not accepted (default: <first file>.rejects.ndjson)')
     .option('--rate <events/s>', 'how fast to send (default: as fast as it goes)', positiveNumber)
     .option('--give-up-after <time>', 'without progress, for example 90s, 10min, 2h', span, 600_000)
@@ -98,8 +101,9 @@ export const sendCommand: AddCommand = (program, context) => {
 const help = `
 Known by their header row: the exports of Zoom (webinar attendees and registrations, meeting participants), HubSpot
 and ActiveCampaign (contacts). An event without an id gets one that stands for what it says, so that sending the
-same file, or a newer export with the same rows in it, adds nothing twice. Ctrl-C stops after what is under way;
-the same command goes on from there. docs/sending.md tells more.`
+same file, or a newer export with the same rows in it, counts nothing twice as long as the earlier sending lies
+within the last 100,000 records of a partition: of what lies further back, all that is sent again counts again.
+Ctrl-C stops after what is under way; the same command goes on from there. docs/sending.md tells more.`
 
 const send = async (
   paths: readonly string[],

@@ -1,4 +1,5 @@
 import { EmbudoError, messageOf } from '../define/error.ts'
+import { busy, refused, tooLarge, unknown } from './append-failure.ts'
 import { AppendCall, PartitionQueue, type PendingBatch } from './append-queue.ts'
 import { backoffMs } from './clock.ts'
 import type { Cluster, ClusterParts, Connections } from './cluster.ts'
@@ -368,33 +369,3 @@ const OTHER_SEQUENCE: ReadonlySet<number> = new Set([
   KAFKA.invalidProducerEpoch,
   KAFKA.unknownProducerId,
 ])
-
-const tooLarge = (detail: string): LogFailure => ({
-  failed: true,
-  code: 'record_too_large',
-  detail,
-  retriable: false,
-})
-const refused = (detail: string): LogFailure => ({
-  failed: true,
-  code: 'log_refused',
-  detail,
-  retriable: false,
-})
-const unknown = (detail: string): LogFailure => ({
-  failed: true,
-  code: 'log_timeout',
-  detail,
-  retriable: true,
-})
-
-function busy(bytes: number, pendingBytes: number, maxPendingBytes: number): EmbudoError {
-  const fits = bytes <= maxPendingBytes
-  return new EmbudoError(
-    'log_busy',
-    fits
-      ? 'Too much waits to be appended already. Try again in a moment.'
-      : `A call of ${bytes} bytes is more than may wait at all (${maxPendingBytes}). Append fewer records at once.`,
-    { facts: { bytes, pendingBytes, maxPendingBytes }, retriable: fits },
-  )
-}

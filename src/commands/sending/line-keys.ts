@@ -1,27 +1,37 @@
 /** Which attributes a line of JSON already has, without parsing it. */
-export const lineHas = { id: 1, source: 2, time: 4, anything: 8 } as const
+export const lineHas = { id: 1, source: 2, time: 4, anything: 8, nullId: 16, nullSource: 32 } as const
 
 /**
  * The attributes at the top of an event as bits of `lineHas`; undefined for what is no JSON object, as far as
- * can be told without reading every value. A key with an escape in it is left to `JSON.parse`. Null is absence.
+ * can be told without reading every value, and for what names one of them twice, which the server refuses. A key
+ * with an escape in it is left to `JSON.parse`. Null is absence, but its key is there: `onNull` is told the bit
+ * of the attribute and where its null stands.
  */
-export const lineKeys = (text: string): number | undefined => {
+export const lineKeys = (
+  text: string,
+  onNull?: (attribute: number, at: number) => void,
+): number | undefined => {
   if (text.charCodeAt(0) !== braceOpen) return undefined
   let at = space(text, 1)
   if (text.charCodeAt(at) === braceClose) return space(text, at + 1) === text.length ? 0 : undefined
   let found: number = lineHas.anything
+  let seen = 0
   for (;;) {
     if (text.charCodeAt(at) !== quote) return undefined
     const keyEnd = text.indexOf('"', at + 1)
     if (keyEnd === -1) return undefined
     if (text.charCodeAt(keyEnd - 1) === backslash) return parsedKeys(text)
     const bit = bitOf(text, at + 1, keyEnd)
+    if ((seen & bit & ~unsure) !== 0) return undefined
+    seen |= bit
     at = space(text, keyEnd + 1)
     if (text.charCodeAt(at) !== colon) return undefined
     at = space(text, at + 1)
-    // Of two values of one key the last one counts.
-    if (text.charCodeAt(at) === letterN) found &= ~(bit & ~unsure)
-    else found |= bit
+    if (text.charCodeAt(at) === letterN) {
+      if (!text.startsWith('null', at)) return undefined
+      found |= (bit & unsure) | nullOf(bit)
+      if (nullOf(bit) !== 0) onNull?.(bit, at)
+    } else found |= bit
     at = space(text, pastValue(text, at))
     const next = text.charCodeAt(at)
     if (next === braceClose) {
@@ -41,7 +51,10 @@ const bitOf = (text: string, from: number, to: number): number => {
 }
 
 /** A bit for a key with an escape in it: it may yet be one of ours. */
-const unsure = 16
+const unsure = 64
+
+/** Of an id or a source the bit that says that it is null. */
+const nullOf = (bit: number): number => (bit & (lineHas.id | lineHas.source)) << 4
 
 const parsedKeys = (text: string): number | undefined => {
   let event: unknown
@@ -53,8 +66,8 @@ const parsedKeys = (text: string): number | undefined => {
   const { id, source, time } = event as { id?: unknown; source?: unknown; time?: unknown }
   return (
     lineHas.anything |
-    (id == null ? 0 : lineHas.id) |
-    (source == null ? 0 : lineHas.source) |
+    (id === undefined ? 0 : id === null ? lineHas.nullId : lineHas.id) |
+    (source === undefined ? 0 : source === null ? lineHas.nullSource : lineHas.source) |
     (time == null ? 0 : lineHas.time)
   )
 }

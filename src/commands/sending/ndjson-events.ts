@@ -1,6 +1,7 @@
 import { contentId, digest } from './content-id.ts'
 import type { EventLine } from './event-line.ts'
 import { lineHas, lineKeys } from './line-keys.ts'
+import { withNullsFilled } from './null-members.ts'
 import { Occurrences } from './occurrences.ts'
 import { rejectedEvent } from './rejects.ts'
 import { type TextLine, textLines } from './text-lines.ts'
@@ -32,8 +33,9 @@ export async function* ndjsonEvents(
 }
 
 /**
- * Gives a line what it lacks. It is written behind the rest and the line is not put together anew: numbers keep
- * the digits that they were written with. What is no JSON object goes as it is: the server says what is wrong.
+ * Gives a line what it lacks. It is written behind the rest, or where a null stands, and the line is not put
+ * together anew: numbers keep the digits that they were written with. What is no JSON object goes as it is: the
+ * server says what is wrong.
  */
 const identifier = ({ source, secret, newId, newIds }: NdjsonOptions): ((line: TextLine) => EventLine) => {
   const occurrences = new Occurrences()
@@ -46,10 +48,15 @@ const identifier = ({ source, secret, newId, newIds }: NdjsonOptions): ((line: T
     const hasId = (keys & lineHas.id) !== 0
     const hasSource = (keys & lineHas.source) !== 0
     if (hasId && hasSource) return line
-    let added = (keys & lineHas.anything) === 0 ? '' : ','
-    if (!hasId) added += `"id":"${idOf(text, keys)}"${hasSource ? '' : ','}`
-    if (!hasSource) added += sourceMember
-    return { ...line, text: `${text.slice(0, text.lastIndexOf('}'))}${added}}` }
+    const id = hasId ? '' : idOf(text, keys)
+    const hasNull = (keys & (lineHas.nullId | lineHas.nullSource)) !== 0
+    const filled = hasNull ? withNullsFilled(text, { id, source }) : text
+    const added: string[] = []
+    if ((keys & (lineHas.id | lineHas.nullId)) === 0) added.push(`"id":"${id}"`)
+    if ((keys & (lineHas.source | lineHas.nullSource)) === 0) added.push(sourceMember)
+    if (added.length === 0) return { ...line, text: filled }
+    const comma = (keys & lineHas.anything) === 0 ? '' : ','
+    return { ...line, text: `${filled.slice(0, filled.lastIndexOf('}'))}${comma}${added.join()}}` }
   }
 
   function idOf(text: string, keys: number): string {

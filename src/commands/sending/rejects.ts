@@ -1,8 +1,19 @@
-import { closeSync, existsSync, openSync, statSync, truncateSync, writeSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  statSync,
+  truncateSync,
+  writeSync,
+} from 'node:fs'
 import { EmbudoError } from '../../define/error.ts'
 import type { RefusedEvent } from './answer.ts'
 import type { EventLine } from './event-line.ts'
 import type { TextLine } from './text-lines.ts'
+import { asWritten, type WrittenRejects } from './written-rejects.ts'
 
 /**
  * The file of what was not taken: one JSON object a line, the reason beside the event as it was sent, and of CSV
@@ -13,19 +24,30 @@ export class RejectsFile implements Disposable {
   #file: number | undefined
   #count = 0
   #earlier = 0
+  #bytes = 0
+  #digest = createHash('sha256')
+  #isSynced = true
 
   constructor(path: string) {
     this.path = path
   }
 
-  /** Goes on behind the first bytes of the file of a run that is taken up again. */
-  static takenUp(path: string, keepBytes: number, earlier: number): RejectsFile {
+  /**
+   * Goes on behind the first bytes of the file of a run that is taken up again; undefined where they are not
+   * those that the run wrote, or what is behind them is not of events that are sent once more: somebody mends
+   * them, or keeps others there, and nothing of that may be cut off.
+   */
+  static takenUp(written: WrittenRejects): RejectsFile | undefined {
+    const { path, bytes, count } = written
     const rejects = new RejectsFile(path)
     if (!existsSync(path)) return rejects
-    // Behind that stand rejects of events that are sent once more.
-    if (statSync(path).size > keepBytes) truncateSync(path, keepBytes)
+    const found = asWritten(written)
+    if (found === undefined) return undefined
+    if (statSync(path).size > bytes) truncateSync(path, bytes)
     rejects.#file = openSync(path, 'a')
-    rejects.#earlier = earlier
+    rejects.#earlier = count
+    rejects.#bytes = bytes
+    rejects.#digest = found
     return rejects
   }
 
@@ -38,18 +60,42 @@ export class RejectsFile implements Disposable {
     return this.#count
   }
 
+  /** That were written, by this run and by the one that it takes up. */
   get bytes(): number {
-    return this.#file === undefined ? 0 : statSync(this.path).size
+    return this.#bytes
+  }
+
+  get digest(): string {
+    return this.#digest.copy().digest('hex')
+  }
+
+  /** Returns once what was added is on the disk. */
+  sync(): void {
+    if (this.#file !== undefined && !this.#isSynced) fsyncSync(this.#file)
+    this.#isSynced = true
   }
 
   add(file: string, { number, text, row }: EventLine, { code, field, detail }: RefusedEvent): void {
     this.#file ??= openSync(this.path, 'wx')
+    this.#follow(this.#file)
     const reason = JSON.stringify({ code, field, detail, file, line: number }).slice(0, -1)
     const cells = row === undefined ? '' : `,"row":${JSON.stringify(cellsByColumn(row))}`
     // The event is not put together anew: what was sent is what is shown.
     const event = isObject(text) ? `,"event":${text}` : `,"text":${JSON.stringify(text)}`
-    writeSync(this.#file, `${reason}${cells}${event}}\n`)
+    const line = Buffer.from(`${reason}${cells}${event}}\n`)
+    for (let from = 0; from < line.length; ) from += writeSync(this.#file, line, from)
+    this.#bytes += line.length
+    this.#digest.update(line)
+    this.#isSynced = false
     this.#count += 1
+  }
+
+  /** An editor that saves puts another file in the place of the one that is open here, which nobody would find. */
+  #follow(open: number): void {
+    const there = statSync(this.path, { throwIfNoEntry: false })
+    if (there?.ino === fstatSync(open).ino) return
+    this.#file = openSync(this.path, 'a')
+    closeSync(open)
   }
 
   [Symbol.dispose](): void {

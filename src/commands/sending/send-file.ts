@@ -21,6 +21,8 @@ export interface SendFileOptions {
   readonly rejects: RejectsFile
   readonly skipped: Skipped
   readonly bytesBefore: number
+  /** Called after each batch with how many events of the file are through. */
+  readonly onThrough: (file: Source, events: number) => void
 }
 
 /** As many as are answered together: fewer, and the way there and back counts; more, and more is sent twice. */
@@ -37,7 +39,7 @@ export const sendFile = async (
   const { context, sender, rejects, skipped, rate } = options
   const before = found.is === 'new' ? undefined : found.state
   const begun = await stateOf(source, before, options)
-  const remember = rememberer(source, context)
+  const remember = rememberer(source, rejects, context)
   const acceptedBefore = sender.delivery.accepted
   const rejectedBefore = rejects.count
   let done = before?.done ?? 0
@@ -56,6 +58,7 @@ export const sendFile = async (
           rejected: begun.rejected + rejects.count - rejectedBefore,
           rejects: rejects.path,
           rejectsBytes: rejects.bytes,
+          rejectsDigest: rejects.digest,
           finishedAt,
         }
   remember(stateNow(null))
@@ -73,6 +76,7 @@ export const sendFile = async (
     done += batch.length
     line = batch.at(-1)!.number
     remember(stateNow(null))
+    options.onThrough(source, done)
   }
   if (context.signal.aborted) throw interrupted(source, sender, line, done)
   remember(stateNow(new Date(context.now()).toISOString()))
@@ -111,15 +115,18 @@ const stateOf = async (
         rejected: before?.rejected ?? 0,
         rejects: options.rejects.path,
         rejectsBytes: before?.rejectsBytes ?? 0,
+        rejectsDigest: before?.rejectsDigest ?? '',
         finishedAt: null,
       }
 
 /** Where nothing can be written beside the file, it is sent all the same, and said once. */
-const rememberer = ({ path }: Source, { stderr }: CommandContext) => {
+const rememberer = ({ path }: Source, rejects: RejectsFile, { stderr }: CommandContext) => {
   let hasFailed = false
   return (state: SendingState | undefined): void => {
     if (state === undefined || hasFailed) return
     try {
+      // What the state says of them must be there whenever it is.
+      rejects.sync()
       writeState(path, state)
     } catch (error) {
       hasFailed = true

@@ -1,7 +1,9 @@
 import { EmbudoError } from '../../define/error.ts'
 import type { CommandContext } from '../context.ts'
 import { coloursOf, count, printLine } from '../output.ts'
+import { withDayFirstAdvice } from './day-first-advice.ts'
 import { describe } from './description.ts'
+import { destinationOf } from './destination.ts'
 import type { EventLine } from './event-line.ts'
 import type { FileEventsOptions } from './file-events.ts'
 import type { PlannedFile } from './file-plan.ts'
@@ -11,8 +13,8 @@ import { RejectsFile, rejectsPath } from './rejects.ts'
 import { sendFile } from './send-file.ts'
 import { Sender } from './sender.ts'
 import { type Standing, standingOf } from './sending-state.ts'
+import { eventsCounted, windowWarning } from './sent-before.ts'
 import { Skipped } from './skipped.ts'
-import type { Source } from './source-file.ts'
 import { printSummary } from './summary.ts'
 
 export interface SendFilesOptions {
@@ -32,7 +34,8 @@ export interface SendFilesOptions {
 /** Sends each file from where it stands, one after the other. Throws once something was rejected or broke off. */
 export const sendFiles = async (files: readonly PlannedFile[], options: SendFilesOptions): Promise<void> => {
   const { context, json } = options
-  const standings = await Promise.all(files.map(async (file) => await standing(file, options)))
+  const to = destinationOf(options.url, context)
+  const standings = await Promise.all(files.map(async (file) => await standing(file, to, options)))
   const say = (text: string) => {
     if (!json) printLine(context, text)
   }
@@ -42,8 +45,11 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
     const found = standings[index]!
     const what = source.path === '-' ? 'standard input' : source.name
     say(`${bold(what)}  ${describe(plan, options.times)}`)
-    if (found.is !== 'new' && found.state.done > 0) say(dim(`  ${standingText(found)}`))
+    if (found.is === 'finished') say(`  ${bold(standingText(found))}`)
+    else if (found.is !== 'new' && found.state.done > 0) say(dim(`  ${standingText(found)}`))
   }
+  const isSentAgain = options.fromStart && !options.events.newIds
+  const warn: ReturnType<typeof windowWarning> = isSentAgain ? windowWarning(context) : () => undefined
   using rejects = rejectsOf(files, standings, options)
   using _ = onSecondInterrupt(context.signal)
   const skipped = new Skipped()
@@ -54,9 +60,13 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
     giveUpAfterMs: options.giveUpAfterMs,
     rate: options.rate,
     total: Number.isNaN(total) ? undefined : Math.max(1, total),
-    onRejected: (line, error) => rejects.add(current.name, line, error),
+    onRejected: (line, error) => {
+      const { source, plan } = current
+      const told = plan.format === 'csv' ? withDayFirstAdvice(error, line.text, options.times) : error
+      rejects.add(source.name, line, told)
+    },
   })
-  let current: Source = files[0]!.source
+  let current: PlannedFile = files[0]!
   let isComplete = false
   try {
     using _bar = sender
@@ -64,10 +74,12 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
     for (const [index, file] of files.entries()) {
       const found = standings[index]!
       if (found.is === 'finished') continue
-      current = file.source
+      current = file
+      warn(file.source, eventsCounted(file.source.path))
       await sendFile(file, found, {
         ...options,
-        to: target(options),
+        to,
+        onThrough: warn,
         sender,
         rejects,
         skipped,
@@ -91,12 +103,14 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
   }
 }
 
-const target = ({ url }: Pick<SendFilesOptions, 'url'>): string => url ?? 'this machine'
-
-const standing = async ({ source, plan }: PlannedFile, options: SendFilesOptions): Promise<Standing> => {
+const standing = async (
+  { source, plan }: PlannedFile,
+  to: string,
+  options: SendFilesOptions,
+): Promise<Standing> => {
   if (source.path === '-' || options.fromStart) return { is: 'new' }
   const { as, events } = options
-  const found = await standingOf(source, { to: target(options), as, canGrow: plan.format === 'ndjson' })
+  const found = await standingOf(source, { to, as, canGrow: plan.format === 'ndjson' })
   // What is done is done, unless the same is to be said anew.
   return events.newIds && found.is !== 'begun' ? { is: 'new' } : found
 }
@@ -105,7 +119,7 @@ const standingText = (found: Exclude<Standing, { is: 'new' }>): string => {
   const { done, line, accepted, rejected, rejects, finishedAt } = found.state
   if (found.is === 'finished') {
     const rejectedToo = rejected > 0 ? `, ${count(rejected)} rejected (${rejects})` : ''
-    return `is done since ${finishedAt}: ${count(accepted)} accepted${rejectedToo}; --from-start sends it again`
+    return `is done since ${finishedAt}: ${count(accepted)} accepted${rejectedToo}. Nothing of it is sent now; --from-start sends it again`
   }
   const grown = found.is === 'grown' ? 'has grown, ' : ''
   return `${grown}goes on at line ${count(line + 1)}, ${count(done)} events are through; --from-start begins anew`
@@ -115,12 +129,23 @@ const standingText = (found: Exclude<Standing, { is: 'new' }>): string => {
 const rejectsOf = (
   files: readonly PlannedFile[],
   standings: readonly Standing[],
-  { rejects }: SendFilesOptions,
+  { rejects, context }: SendFilesOptions,
 ): RejectsFile => {
-  const begun = standings.find((each) => each.is === 'begun')
+  const at = standings.findIndex((each) => each.is === 'begun')
+  const begun = standings[at]
   if (begun?.is === 'begun' && (rejects === undefined || rejects === begun.state.rejects)) {
-    return RejectsFile.takenUp(begun.state.rejects, begun.state.rejectsBytes, begun.state.rejected)
+    const { rejects: path, rejectsBytes: bytes, rejectsDigest: digest, rejected: count, line } = begun.state
+    const behind = { file: files[at]!.source.name, line }
+    const takenUp = RejectsFile.takenUp({ path, bytes, digest, count, behind })
+    if (takenUp !== undefined) return takenUp
+    if (rejects === undefined) tellOfChange(path)
   }
   const first = files[0]!.source.path
   return new RejectsFile(rejectsPath(first === '-' ? 'stdin' : first, rejects))
+
+  function tellOfChange(path: string): void {
+    context.stderr.write(
+      `embudo: ${path} was changed since and stays as it is: mend it and send it itself. What is not accepted from here on goes into a file of its own\n`,
+    )
+  }
 }

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { open } from 'node:fs/promises'
 import * as z from 'zod'
+import { EmbudoError, messageOf } from '../../define/error.ts'
 import type { Source } from './source-file.ts'
 
 /**
@@ -26,24 +27,46 @@ const stateSchema = z.object({
   rejected: z.int(),
   rejects: z.string(),
   rejectsBytes: z.int(),
+  /** Of these bytes, as they were written: somebody may have mended them since. */
+  rejectsDigest: z.string().default(''),
   finishedAt: z.string().nullable(),
 })
 
 export const statePath = (file: string): string => `${file}.sending.json`
 
-/** Undefined where there is none that can be read: then the file is sent from its beginning. */
+/**
+ * Undefined where there is none. Throws `file_unreadable` where there is one that says nothing: to take it for
+ * "nothing was sent" could append everything a second time.
+ */
 export const readState = (file: string): SendingState | undefined => {
+  const path = statePath(file)
   try {
-    return stateSchema.safeParse(JSON.parse(readFileSync(statePath(file), 'utf8'))).data
-  } catch {
-    return undefined
+    return stateSchema.parse(JSON.parse(readFileSync(path, 'utf8')))
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') return undefined
+    const why = cause instanceof z.ZodError ? 'it is of another form' : messageOf(cause)
+    throw new EmbudoError(
+      'file_unreadable',
+      `${path} should say how far ${file} was sent, and cannot be read: ${why}. --from-start sends the file from its beginning, with the same ids`,
+      { cause },
+    )
   }
 }
 
-/** All or nothing: a process that is killed here leaves the one before. Throws where the folder is read-only. */
+/**
+ * All or nothing, also when the power fails: it is on the disk before it takes the place of the one before.
+ * A disk is waited for once an answer, of thousands of events mostly: measured 0.1 to 3 ms.
+ * Throws where the folder is read-only.
+ */
 export const writeState = (file: string, state: SendingState): void => {
   const path = statePath(file)
-  writeFileSync(`${path}.new`, JSON.stringify(state))
+  const next = openSync(`${path}.new`, 'w')
+  try {
+    writeFileSync(next, JSON.stringify(state))
+    fsyncSync(next)
+  } finally {
+    closeSync(next)
+  }
   renameSync(`${path}.new`, path)
 }
 

@@ -44,7 +44,7 @@ export const printSummary = (summary: Summary, asJson: boolean, context: Command
   }
   const { green, red, dim } = coloursOf(context.isTerminal)
   if (summary.standings.every(({ is }) => is === 'finished')) {
-    printLine(context, dim('nothing is left to send'))
+    printLine(context, 'nothing was sent: all of it was sent before; --from-start sends it again')
     return
   }
   printLine(

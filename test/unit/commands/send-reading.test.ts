@@ -60,13 +60,15 @@ describe('a number in a cell', () => {
 })
 
 describe('what a line has', () => {
-  const { id, source, time, anything } = lineHas
+  const { id, source, time, anything, nullId, nullSource } = lineHas
   it.each([
     ['{"id":"1","source":"zoom","data":{}}', anything | id | source],
     ['{ "time" : "t" , "data" : { "id" : 1, "x": "\\"}" } }', anything | time],
     ['{"data":{"id":"1","source":"2"}}', anything],
-    ['{"id":null,"source":"zoom"}', anything | source],
-    ['{"id":"1","id":null}', anything],
+    ['{"id":null,"source":"zoom"}', anything | source | nullId],
+    ['{"source": null }', anything | nullSource],
+    ['{"id":"1","id":null}', undefined],
+    ['{"id":nul}', undefined],
     ['{}', 0],
     ['[1]', undefined],
     ['{"id":"1"', undefined],
@@ -77,6 +79,7 @@ describe('what a line has', () => {
   it('is told of keys with escapes as well', () => {
     expect(lineKeys('{"\\u0069d":"1"}')).toBe(anything | id)
     expect(lineKeys('{"a\\"b":1,"id":"1"}')).toBe(anything | id)
+    expect(lineKeys('{"\\u0069d":null}')).toBe(anything | nullId)
   })
 })
 

@@ -1,9 +1,12 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import fs from 'node:fs'
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { sendCommand } from '../../../src/commands/send.ts'
+import { RejectsFile } from '../../../src/commands/sending/rejects.ts'
 import { run } from './command-line.ts'
 import { allAccepted, type Received, type Scripted, scriptedServer } from './scripted-server.ts'
 
@@ -100,6 +103,80 @@ describe('send, once more', () => {
     expect([one.received.length, other.received.length]).toEqual([2, 1])
   })
 
+  it('takes nothing for sent into a data folder that took the place of the one it was sent into', async () => {
+    await using server = await scriptedServer(allAccepted)
+    const path = await file('a.ndjson', many(3))
+    const environment = { EMBUDO_DATA_DIR: folder, EMBUDO_PORT: new URL(server.url).port }
+    const sendInto = async (cluster: string) => {
+      await mkdir(join(folder, 'kafka', 'log'), { recursive: true })
+      await writeFile(join(folder, 'kafka', 'log', 'meta.properties'), `version=1\ncluster.id=${cluster}\n`)
+      await run(sendCommand, ['send', path], { environment })
+      return server.received.length
+    }
+    expect(await sendInto('one')).toBe(1)
+    expect(await sendInto('one')).toBe(1)
+    expect(await sendInto('two')).toBe(2)
+  })
+
+  it('sends nothing where what it knows of a file cannot be read, until it is told to', async () => {
+    await using server = await scriptedServer(allAccepted)
+    const path = await file('a.ndjson', many(3))
+    for (const state of ['', '{"format":"embudo-sending-9"}']) {
+      await writeFile(`${path}.sending.json`, state)
+      expect(await run(sendCommand, ['send', path, '--url', server.url])).toMatchObject({
+        status: 1,
+        err: expect.stringMatching(/a\.ndjson\.sending\.json .*cannot be read.*--from-start/),
+      })
+    }
+    expect(server.received.length).toBe(0)
+    expect(await run(sendCommand, ['send', path, '--url', server.url, '--from-start'])).toMatchObject({
+      status: 0,
+    })
+    expect(await run(sendCommand, ['send', path, '--url', server.url])).toMatchObject({
+      out: expect.stringContaining('Nothing of it is sent now'),
+    })
+  })
+
+  it('has what it knows of a file on the disk before that takes the place of what it knew', async () => {
+    await using server = await scriptedServer(allAccepted)
+    const path = await file('a.ndjson', many(1))
+    const { fsyncSync, renameSync } = fs
+    const calls: string[] = []
+    try {
+      fs.fsyncSync = (descriptor) => {
+        calls.push('sync')
+        fsyncSync(descriptor)
+      }
+      fs.renameSync = (from, to) => {
+        calls.push('rename')
+        renameSync(from, to)
+      }
+      syncBuiltinESMExports()
+      await run(sendCommand, ['send', path, '--url', server.url])
+    } finally {
+      Object.assign(fs, { fsyncSync, renameSync })
+      syncBuiltinESMExports()
+    }
+    expect(calls.length).toBeGreaterThan(0)
+    expect(calls).toEqual(calls.map((_, index) => (index % 2 === 0 ? 'sync' : 'rename')))
+  })
+
+  it('warns once where a file that is sent again holds more than a partition remembers', async () => {
+    await using server = await scriptedServer(allAccepted)
+    const warnings = ({ err }: { readonly err: string }) => err.match(/counted a second time/g)?.length ?? 0
+    const small = await file('small.ndjson', many(100_000))
+    const large = await file('large.ndjson', many(100_001))
+    const send = async (...args: readonly string[]) =>
+      warnings(await run(sendCommand, ['send', ...args, '--url', server.url]))
+    expect(await send(small, large)).toBe(0)
+    expect(await send(small, '--from-start')).toBe(0)
+    expect(await send(large, '--from-start', '--new-ids')).toBe(0)
+    // Known from the sending before, and found out on the way.
+    expect(await send(large, '--from-start')).toBe(1)
+    await rm(`${large}.sending.json`)
+    expect(await send(large, '--from-start')).toBe(1)
+  })
+
   it('keeps the ids of rows through new rows in between, and parts rows that are equal', async () => {
     await using server = await scriptedServer(allAccepted)
     const csv = (...rows: readonly string[]) => ['leadId,webinarId,attendanceDuration', ...rows].join('\n')
@@ -189,6 +266,62 @@ describe('rejects', () => {
     expect(resumed).toMatchObject({ status: 1, err: expect.stringContaining('2 events were not accepted') })
     const lines = (await readFile(rejects, 'utf8')).trim().split('\n')
     expect(lines.map((line) => JSON.parse(line).event.data.leadId)).toEqual(['L-0', 'L-1'])
+  })
+
+  describe('of a run that is taken up', () => {
+    const bad = (n: number) => attended(n, { attendanceDuration: 'long' })
+    /** Stopped after the first batch with one reject in it, changed, taken up: a second reject. */
+    const takenUp = async (change: (rejects: string) => Promise<void>) => {
+      const stop = new AbortController()
+      await using server = await scriptedServer((request, before) => {
+        if (before === 0) stop.abort()
+        return rejecting(request)
+      })
+      const path = await file('a.ndjson', [bad(0), many(5_000), bad(1)].join('\n'))
+      await run(sendCommand, ['send', path, '--url', server.url], { signal: stop.signal })
+      await change(`${path}.rejects.ndjson`)
+      const ran = await run(sendCommand, ['send', path, '--url', server.url])
+      return { ran, path }
+    }
+    const leadsOf = async (path: string) =>
+      (await readFile(path, 'utf8'))
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line).event.data.leadId)
+
+    it('stay as somebody mended them meanwhile, and the others get a file of their own', async () => {
+      let mended = ''
+      const { ran, path } = await takenUp(async (rejects) => {
+        mended = (await readFile(rejects, 'utf8')).replace('"long"', '90').replace('L-0', 'L-0 of Acme')
+        await writeFile(rejects, mended)
+      })
+      expect(await readFile(`${path}.rejects.ndjson`, 'utf8')).toBe(mended)
+      expect(await leadsOf(`${path}.rejects-2.ndjson`)).toEqual(['L-1'])
+      expect(ran.err).toContain(`${path}.rejects.ndjson was changed since`)
+      expect(ran.err).toContain(`${path}.rejects-2.ndjson says why`)
+    })
+
+    it('keep those of other files that stand behind them', async () => {
+      let both = ''
+      const { path } = await takenUp(async (rejects) => {
+        const other = (await readFile(rejects, 'utf8')).replace('"file":"a.ndjson"', '"file":"b.ndjson"')
+        both = `${await readFile(rejects, 'utf8')}${other}`
+        await writeFile(rejects, both)
+      })
+      expect(await readFile(`${path}.rejects.ndjson`, 'utf8')).toBe(both)
+      expect(await leadsOf(`${path}.rejects-2.ndjson`)).toEqual(['L-1'])
+    })
+  })
+
+  it('are found where an editor put another file in the place of theirs', async () => {
+    const path = join(folder, 'r.ndjson')
+    const refused = { code: 'c', field: '', detail: 'd' }
+    using rejects = new RejectsFile(path)
+    rejects.add('a', { number: 1, text: '{"id":"1"}' }, refused)
+    await writeFile(`${path}.edited`, '{"mended":true}\n')
+    await rename(`${path}.edited`, path)
+    rejects.add('a', { number: 2, text: '{"id":"2"}' }, refused)
+    expect(await readFile(path, 'utf8')).toMatch(/^{"mended":true}\n.*"id":"2".*\n$/)
   })
 
   it('are all found where there are more of them than one answer names', async () => {

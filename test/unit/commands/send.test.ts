@@ -56,6 +56,33 @@ describe('send', () => {
     })
   })
 
+  it('puts an id and a source where a line has null, and never a second member behind it', async () => {
+    const bodies: string[] = []
+    const post: typeof fetch = async (_, init) => {
+      bodies.push(String(init?.body))
+      return Response.json({ accepted: 4, rejected: 0, errors: [] }, { status: 202 })
+    }
+    const input = [
+      '{"id":null,"type":"conversion_completed","data":{"value":49.10}}',
+      '{"type":"conversion_completed","source": null,"id":"a","data":{"id":null}}',
+      '{"id": null ,"source":null}',
+      '{"\\u0069d":null,"source":null}',
+    ].join('\n')
+    await run(sendCommand, ['send'], { input, fetch: post })
+    const lines = (bodies[0] ?? '').split('\n')
+    const uuid = '"[0-9a-f-]{36}"'
+    expect(lines[0]).toMatch(
+      new RegExp(
+        `^{"id":${uuid},"type":"conversion_completed","data":{"value":49.10},"source":"embudo-send"}$`,
+      ),
+    )
+    expect(lines[1]).toBe(
+      '{"type":"conversion_completed","source": "embudo-send","id":"a","data":{"id":null}}',
+    )
+    expect(lines[2]).toMatch(new RegExp(`^{"id": ${uuid} ,"source":"embudo-send"}$`))
+    expect(lines[3]).toMatch(new RegExp(`^{"id":${uuid},"source":"embudo-send"}$`))
+  })
+
   it('gives the lines of a file the same ids again, unless told that they are new', async () => {
     await using server = await scriptedServer(allAccepted)
     const path = await file('a.ndjson', [attended(1), attended(1), attended(2)].join('\n'))
@@ -196,6 +223,30 @@ describe('send', () => {
     ])
     expect(server.received[0]?.lines[1]?.data).not.toHaveProperty('engagementScore')
     expect(server.received[0]?.lines[0]?.data).not.toHaveProperty('remark')
+  })
+
+  it('tells of --day-first where a refused time would be one that way', async () => {
+    await using server = await scriptedServer(({ lines }) => ({
+      status: 207,
+      body: {
+        accepted: 0,
+        rejected: lines.length,
+        errors: lines.map((_, index) => ({
+          index,
+          code: 'bad_time',
+          field: '/time',
+          detail: 'expected a time',
+        })),
+      },
+    }))
+    const csv = 'leadId,webinarId,attendanceDuration,time\nL-1,W-1,60,20/11/2026 10:00\nL-2,W-1,60,soon\n'
+    const path = await file('c.csv', csv)
+    await run(sendCommand, ['send', path, '--type', 'webinar_attended', '--url', server.url])
+    const details = (await readFile(`${path}.rejects.ndjson`, 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).detail)
+    expect(details).toEqual([expect.stringMatching(/^expected a time; .*--day-first/), 'expected a time'])
   })
 
   it('says what is wrong before it sends anything', async () => {
