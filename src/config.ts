@@ -201,6 +201,13 @@ export const readConfig = (
         `${name}: got ${isSecret(name) ? '***' : JSON.stringify(withoutPassword(text ?? ''))}, ${expected(result.error)}`,
       )
   }
+  const pending = Number(values.EMBUDO_MAX_PENDING_BYTES)
+  const inFlight = Number(values.EMBUDO_MAX_IN_FLIGHT_BYTES)
+  if (pending < inFlight) {
+    problems.push(
+      `EMBUDO_MAX_PENDING_BYTES: got ${pending}, expected at least EMBUDO_MAX_IN_FLIGHT_BYTES (${inFlight}); set both`,
+    )
+  }
   if (problems.length > 0) {
     throw new EmbudoError('config_invalid', problems.join('\n'), { facts: { problems } })
   }

@@ -3,6 +3,7 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { EmbudoError } from '../define/error.ts'
 import { announcedBytes, invite, parseJson, type Room, readBody } from './body.ts'
 import { docs } from './docs.ts'
+import { jsonShape } from './json-shape.ts'
 import { type DocumentInfo, openApiDocument } from './openapi.ts'
 import { parseParameters, queryOf } from './parameters.ts'
 import { type Problem, problem, problemOf, retryAfterOf, sendProblem } from './problem.ts'
@@ -47,8 +48,9 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
       const params = parseParameters(declared.params, { ...request.params })
       const query = parseParameters(declared.query, queryOf(request.url))
       using room = declared.takesJson ? admit?.(request, announced(request)) : undefined
-      const body = declared.takesJson ? await bodyOf(request, response, room) : undefined
-      send(response, await handle({ params, query, body, headers: request.headers }))
+      const bytes = declared.takesJson ? await bodyOf(request, response, room) : noBytes
+      const body = declared.takesJson ? parsed(bytes) : undefined
+      send(response, await handle({ params, query, body, bytes, headers: request.headers }))
     })
   }
   for (const [path, methods] of methodsByPath(routes)) {
@@ -75,7 +77,7 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
   return app
 }
 
-const bodyOf = async (request: Request, response: Response, room: Room | undefined): Promise<unknown> => {
+const bodyOf = async (request: Request, response: Response, room: Room | undefined): Promise<Buffer> => {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
     throw new EmbudoError('unsupported_content_type', `expected application/json, got ${type ?? 'none'}`)
@@ -84,8 +86,15 @@ const bodyOf = async (request: Request, response: Response, room: Room | undefin
     throw new EmbudoError('unsupported_content_encoding', 'expected a body that is not compressed')
   }
   invite(request, response)
-  return parseJson(await readBody(request, 'identity', { ...bodyLimits, ...(room && { room }) }))
+  return await readBody(request, 'identity', { ...bodyLimits, ...(room && { room }) })
 }
+
+const parsed = (bytes: Buffer): unknown => {
+  jsonShape(bytes)
+  return parseJson(bytes)
+}
+
+const noBytes = Buffer.alloc(0)
 
 const announced = (request: Request): number => announcedBytes(request, 'identity', bodyLimits.maxBytes)
 

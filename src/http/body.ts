@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Readable, Transform } from 'node:stream'
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib'
 import { EmbudoError } from '../define/error.ts'
+import { Gathered } from './gathered.ts'
 import { zstdFrames } from './zstd-frames.ts'
 
 export interface BodyLimits {
@@ -56,7 +57,7 @@ export const readBody = async (
   }
 }
 
-/** JSON in UTF-8, or `malformed_json`. */
+/** JSON in UTF-8, or `malformed_json`; `too_deep` is for `jsonShape` to say before. */
 export const parseJson = (bytes: Buffer): unknown => {
   if (!isUtf8(bytes))
     throw new EmbudoError('malformed_json', 'expected JSON in UTF-8; the body has other bytes')
@@ -101,8 +102,7 @@ const collect = (
   { maxBytes, deadlineMs, room }: BodyLimits,
 ): Promise<Buffer> =>
   new Promise((resolve, reject) => {
-    let first: Buffer | undefined
-    let rest: Buffer[] | undefined
+    const gathered = new Gathered()
     let length = 0
     let deadline: NodeJS.Timeout | undefined
     let isSettled = false
@@ -131,14 +131,12 @@ const collect = (
           return fail(error)
         }
       }
-      if (first === undefined) first = chunk
-      else if (rest === undefined) rest = [first, chunk]
-      else rest.push(chunk)
+      gathered.push(chunk)
     }
     const onEnd = () => {
       settle()
       if (weight > 1) room?.shrink(length * (weight - 1))
-      resolve(rest === undefined ? (first ?? Buffer.alloc(0)) : Buffer.concat(rest, length))
+      resolve(gathered.take())
     }
     const onGone = () => {
       // What has come as a whole may still be unfolding.

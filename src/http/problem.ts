@@ -25,6 +25,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   unknown_parameter: 400,
   body_malformed: 400,
   malformed_json: 400,
+  too_deep: 400,
   range_too_large: 400,
   not_found: 404,
   unknown_read_model: 404,

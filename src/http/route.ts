@@ -37,6 +37,8 @@ export interface RouteRequest<Params = unknown, Query = unknown> {
   readonly params: Params
   readonly query: Query
   readonly body: unknown
+  /** The same as it came; empty where no body is read. */
+  readonly bytes: Buffer
   readonly headers: IncomingHttpHeaders
 }
 

@@ -4,7 +4,8 @@ import { EmbudoError } from '../define/error.ts'
 /**
  * Where the frames of a zstd body end (RFC 8878, 3.1). Node's decompressor has to be told: of a piece that holds the
  * end of one frame and the beginning of the next it drops the latter without a word, and a body that is cut off in
- * the middle of a frame ends for it like a whole one.
+ * the middle of a frame ends for it like a whole one. Frames that are to be skipped stay here, and a body of more
+ * tiny frames than anybody needs is refused: each costs a round through the decompressor, whatever comes out.
  */
 export class ZstdFrames {
   #state: State = 'magic'
@@ -15,9 +16,17 @@ export class ZstdFrames {
   #read = 0
   #hasChecksum = false
   #isLastBlock = false
+  /** Of a magic number that has not come as a whole: only then it is known what becomes of it. */
+  #begun = nothing
+  #isSkippable = false
+  /** Of the frame so far. */
+  #frameBytes = 0
+  #tinyFrames = 0
 
   /** The same bytes in pieces, none of which goes on behind the end of a frame. Throws `body_malformed`. */
-  cut(bytes: Buffer): Buffer[] {
+  cut(piece: Buffer): Buffer[] {
+    const bytes = this.#begun.length === 0 ? piece : Buffer.concat([this.#begun, piece])
+    this.#begun = nothing
     const pieces: Buffer[] = []
     let from = 0
     let at = 0
@@ -26,23 +35,39 @@ export class ZstdFrames {
         const taken = Math.min(this.#left, bytes.length - at)
         this.#left -= taken
         at += taken
+        this.#frameBytes += taken
       } else {
         this.#value += (bytes[at++] ?? 0) * 2 ** (8 * this.#read++)
         this.#left -= 1
+        this.#frameBytes += 1
       }
       // What is next may be nothing at all: a block without bytes.
       while (this.#left === 0) this.#enter(...this.#following())
-      if (this.isBetweenFrames) {
-        pieces.push(bytes.subarray(from, at))
+      if (this.#state === 'magic' && this.#read === 0) {
+        if (!this.#isSkippable) {
+          pieces.push(bytes.subarray(from, at))
+          this.#countFrame()
+        }
+        this.#isSkippable = false
+        this.#frameBytes = 0
         from = at
       }
     }
-    if (from < bytes.length) pieces.push(bytes.subarray(from))
+    if (this.#state === 'magic' && this.#read > 0) {
+      this.#begun = Buffer.from(bytes.subarray(from))
+      this.#enter('magic', 4)
+      this.#frameBytes = 0
+    } else if (from < bytes.length && !this.#isSkippable) pieces.push(bytes.subarray(from))
     return pieces
   }
 
   get isBetweenFrames(): boolean {
-    return this.#state === 'magic' && this.#read === 0
+    return this.#state === 'magic' && this.#begun.length === 0
+  }
+
+  #countFrame(): void {
+    if (this.#frameBytes < tinyFrameBytes) this.#tinyFrames += 1
+    if (this.#tinyFrames > maxTinyFrames) throw tooManyFrames()
   }
 
   #following(): readonly [State, number] {
@@ -50,7 +75,8 @@ export class ZstdFrames {
     switch (this.#state) {
       case 'magic':
         if (value === frameMagic) return ['descriptor', 1]
-        if (value >= skippableMagic && value < skippableMagic + 16) return ['size to skip', 4]
+        this.#isSkippable = value >= skippableMagic && value < skippableMagic + 16
+        if (this.#isSkippable) return ['size to skip', 4]
         throw malformedZstd()
       case 'descriptor': {
         const isSingleSegment = (value & 0x20) !== 0
@@ -113,6 +139,16 @@ type State = 'magic' | 'descriptor' | 'rest of header' | 'block' | 'content' | '
 const frameMagic = 0xfd2fb528
 const skippableMagic = 0x184d2a50
 const runLength = 1
+/** Less than any event takes. */
+const tinyFrameBytes = 32
+const maxTinyFrames = 4_096
+const nothing: Buffer = Buffer.alloc(0)
 
 export const malformedZstd = (): EmbudoError =>
   new EmbudoError('body_malformed', 'the body is not zstd, or it is cut off')
+
+const tooManyFrames = (): EmbudoError =>
+  new EmbudoError(
+    'body_malformed',
+    `the body has more than ${maxTinyFrames} zstd frames of less than ${tinyFrameBytes} bytes; compress it as a whole`,
+  )

@@ -54,7 +54,11 @@ export class Batch {
   #index = 0
   #accepted = 0
   #rejected = 0
-  #chunk: Chunk = emptyChunk()
+  /** Those among them that were whole and the log would not have. */
+  #refusedByLog = 0
+  /** Of all indexes: what became a record. */
+  #recordCount = 0
+  #chunk: Chunk = emptyChunk(0)
   /** The memory of a chunk that was appended, for the next one: a long stream makes no garbage of it. */
   #spareBodies: RecordBodyWriter | undefined
   #appending: Promise<void> | undefined
@@ -95,6 +99,7 @@ export class Batch {
     chunk.records.push(record)
     chunk.ids.push(event.id)
     chunk.indexes.push(this.#index++)
+    this.#recordCount += 1
     chunk.bytes += record.body.length + bytesBeside
   }
 
@@ -107,19 +112,21 @@ export class Batch {
     await this.#appending
     if (this.#chunk.records.length === 0) return
     const chunk = this.#chunk
-    this.#chunk = emptyChunk(this.#spareBodies)
+    this.#chunk = emptyChunk(this.#recordCount, this.#spareBodies)
     this.#spareBodies = undefined
     if (this.#failure === undefined) this.#appending = this.#append(chunk)
     else
-      for (const [at, index] of chunk.indexes.entries()) this.#rejectAt(index, this.#failure, chunk.ids[at])
+      for (const [at, index] of chunk.indexes.entries()) this.#refusedAt(index, this.#failure, chunk.ids[at])
   }
 
   /** `brokenOff`: why the body ended before its end, if it did. */
   async finish(brokenOff?: EventError): Promise<BatchResult> {
-    const stoppedAt = brokenOff?.code === 'body_malformed' ? this.#drop() : this.#index
+    const isDropped = brokenOff?.code === 'body_malformed'
+    const recordsBefore = isDropped ? this.#chunk.recordsBefore : this.#recordCount
+    const stoppedAt = isDropped ? this.#drop() : this.#index
     await this.flush()
     await this.#appending
-    if (brokenOff !== undefined) this.#stop(stoppedAt, brokenOff)
+    if (brokenOff !== undefined) this.#stop(stoppedAt, recordsBefore, brokenOff)
     const at = this.#stopped?.at ?? Number.POSITIVE_INFINITY
     const errors = this.#errors.filter(({ index }) => index < at).toSorted((a, b) => a.index - b.index)
     return {
@@ -138,7 +145,7 @@ export class Batch {
    */
   #drop(): number {
     const at = this.#chunk.indexes[0] ?? this.#index
-    this.#chunk = emptyChunk()
+    this.#chunk = emptyChunk(this.#recordCount)
     return at
   }
 
@@ -155,8 +162,9 @@ export class Batch {
       }
       const error = failureError(outcome)
       if (error.retriable) this.#failure ??= error
-      if (error.retriable && this.#limits.whenLogFails === 'stop') this.#stop(index, error)
-      else this.#rejectAt(index, error, chunk.ids[at])
+      if (error.retriable && this.#limits.whenLogFails === 'stop')
+        this.#stop(index, chunk.recordsBefore + at, error)
+      else this.#refusedAt(index, error, chunk.ids[at])
     }
   }
 
@@ -174,11 +182,16 @@ export class Batch {
     }
   }
 
-  /** What was refused at or past this place is for the retry to say again. */
-  #stop(at: number, because: EventError): void {
+  /** What was refused at or past this place is for the retry to say again; what comes before it is told by number. */
+  #stop(at: number, recordsBefore: number, because: EventError): void {
     if (this.#stopped !== undefined) return
     this.#stopped = { at, because }
-    this.#rejected -= this.#errors.filter(({ index }) => index >= at).length
+    this.#rejected = at - recordsBefore + this.#refusedByLog
+  }
+
+  #refusedAt(index: number, error: EventError, id: string | undefined): void {
+    if (this.#stopped === undefined) this.#refusedByLog += 1
+    this.#rejectAt(index, error, id)
   }
 
   #rejectAt(index: number, error: EventError, id: string | undefined): void {
@@ -194,6 +207,8 @@ const busyPauseMs = 25
 const bytesBeside = 128
 
 interface Chunk {
+  /** Of the whole batch. */
+  readonly recordsBefore: number
   readonly bodies: RecordBodyWriter
   readonly records: EncodedRecord[]
   readonly ids: string[]
@@ -201,7 +216,8 @@ interface Chunk {
   bytes: number
 }
 
-const emptyChunk = (bodies = new RecordBodyWriter(16 * 1024, 1024 * 1024)): Chunk => ({
+const emptyChunk = (recordsBefore: number, bodies = new RecordBodyWriter(16 * 1024, 1024 * 1024)): Chunk => ({
+  recordsBefore,
   bodies,
   records: [],
   ids: [],

@@ -9,7 +9,7 @@ const attribute = (maxCharacters: number) =>
   z
     .string()
     .min(1)
-    .max(maxCharacters)
+    .max(maxCharacters, { abort: true })
     .refine(isText, { params: { code: 'bad_text' } })
 
 export const envelopeFields = {

@@ -12,6 +12,7 @@ export interface EventError {
 export const eventErrorCodes = {
   malformed_json: 'The line or body is not JSON in UTF-8.',
   duplicate_key: 'An object of the event has a key twice.',
+  too_deep: 'The line or body nests objects and lists deeper than 64 levels.',
   body_malformed: 'The body broke off or is not compressed as it says.',
   line_too_large: 'A line of NDJSON is longer than one line may be.',
   unknown_event_type: 'The catalogue has no event of that type.',

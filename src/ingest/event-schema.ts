@@ -45,7 +45,7 @@ const valueSchema = (field: Field): z.ZodType => {
           z
             .string()
             .min(1)
-            .max(256)
+            .max(256, { abort: true })
             .refine(isText, { params: { code: 'bad_text' } }),
           z.number(),
         )
@@ -58,19 +58,22 @@ const valueSchema = (field: Field): z.ZodType => {
 /** What JSON can carry and every store can keep: a NUL stops Postgres, a lone surrogate is no UTF-8. */
 export const isText = (text: string): boolean => text.isWellFormed() && !text.includes('\0')
 
+/** What is too long is looked at no further: a pattern may take time that grows with the square of the length. */
 const text = z
   .string()
-  .max(maxTextCharacters)
+  .max(maxTextCharacters, { abort: true })
   .refine(isText, { params: { code: 'bad_text' } })
 
 const looksLikeMail = /[^\s@](?:@|%40)[^\s@]+\.[^\s@.]+/i
 
-export const isPersonalId = (id: string): boolean => looksLikeMail.test(id)
+/** Of an id that is not too long to be one: the search takes time that grows with the square of the length. */
+export const isPersonalId = (id: string): boolean =>
+  id.length <= maxSubjectCharacters && looksLikeMail.test(id)
 
 const subjectId = z
   .string()
   .min(1)
-  .max(maxSubjectCharacters)
+  .max(maxSubjectCharacters, { abort: true })
   .refine(isText, { params: { code: 'bad_text' } })
   .refine((id) => !isPersonalId(id), { params: { code: 'subject_is_personal' } })
 

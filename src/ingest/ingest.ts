@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { EmbudoError } from '../define/error.ts'
 import { announcedBytes, invite, parseJson, readBody } from '../http/body.ts'
+import { type JsonShape, jsonShape } from '../http/json-shape.ts'
 import { problemOf, retryAfterOf, sendProblem } from '../http/problem.ts'
 import { whenGone } from '../http/when-gone.ts'
 import type { ToRecord } from '../log/event-record.ts'
@@ -14,7 +15,7 @@ import { type BodyEncoding, bodyEncoding, bodyKind, fromBinaryMode } from './con
 import { type EventError, eventError } from './event-error.ts'
 import type { IngestMetrics } from './metrics.ts'
 import { Pieces } from './pieces.ts'
-import { repeatedKeysIn } from './repeated-keys.ts'
+import { RepeatedKeys, repeatedKeysIn } from './repeated-keys.ts'
 import { eventBytes, pieceBytes, readLines, type StreamLimits } from './stream.ts'
 import { isTraceparent, type Sender, type Validate } from './validate.ts'
 
@@ -76,8 +77,12 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
         deadlineMs: limits.bodyDeadlineMs,
         room: hold,
       })
+      const shape = jsonShape(body)
+      const claimed = shape === undefined ? 0 : Math.ceil(eventsIn(shape)) * eventBytes
+      hold.grow(claimed)
       const input = parseJson(body)
-      const repeated = repeatedKeysIn(body, input)
+      if (Array.isArray(input)) hold.grow(Math.max(0, input.length * eventBytes - claimed))
+      const repeated = new RepeatedKeys(body).mayBeIn(input) ? await repeatedKeysIn(body) : undefined
       if (Array.isArray(input) && (kind === 'json' || kind === 'cloudevents'))
         return await answerMany(input, repeated, response, sender, hold)
       if (kind === 'cloudevents') throw notABatch()
@@ -121,12 +126,11 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
 
   const answerMany = async (
     inputs: unknown[],
-    repeated: ReturnType<typeof repeatedKeysIn>,
+    repeated: ReadonlyMap<number, EventError> | undefined,
     response: ServerResponse,
     sender: Sender,
     hold: Hold,
   ): Promise<void> => {
-    hold.grow(inputs.length * eventBytes)
     const batch = new Batch(
       parts,
       { ...limits, maxErrors: maxErrorsOfArray, whenLogFails: 'refuse each' },
@@ -185,16 +189,19 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
   return (request, response) => {
     const done = parts.metrics?.request(response)
     answer(request, response).then(done, (error: unknown) => {
-      done?.()
       if (error instanceof EmbudoError && error.code === 'client_gone') return
       if (!(error instanceof EmbudoError)) parts.onError(error)
       sendProblem(response, problemOf(error), { retryAfterSeconds: retryAfterOf(error) })
+      done?.()
     })
   }
 }
 
 const maxErrorsOfArray = 10_000
 const maxErrorsOfLines = 1_000
+
+/** An event is an object that holds an object and perhaps a map or a list; more of them weigh as more events. */
+const eventsIn = ({ items, containers }: JsonShape): number => Math.max(items, containers / 4)
 
 const fewErrors = 100
 const eventsATurn = 1_000

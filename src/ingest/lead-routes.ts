@@ -7,6 +7,7 @@ import type { Log } from '../log/port.ts'
 import type { Admission } from './admission.ts'
 import { failureError, failureOf } from './batch.ts'
 import { dataSchema } from './event-schema.ts'
+import { RepeatedKeys, repeatedKeysIn } from './repeated-keys.ts'
 import { isTraceparent, type Validate } from './validate.ts'
 
 export interface LeadWriteParts {
@@ -99,8 +100,8 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
       document: { requestBody: registered },
       answers,
       problems,
-      handle: ({ body, headers }) => {
-        const data = objectOf(body)
+      handle: async ({ body, bytes, headers }) => {
+        const data = await leadOf(bytes, body)
         return append(
           'lead_registered',
           { ...data, leadId: data.leadId ?? parts.newId() },
@@ -119,8 +120,8 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
       document: { requestBody: updated },
       answers,
       problems,
-      handle: ({ params: { leadId }, body, headers }) => {
-        const data = objectOf(body)
+      handle: async ({ params: { leadId }, body, bytes, headers }) => {
+        const data = await leadOf(bytes, body)
         if (data.leadId !== undefined && data.leadId !== leadId) {
           throw new InvalidLead('subject_mismatch', 'expected the leadId of the address, or none', '/leadId')
         }
@@ -137,10 +138,12 @@ class InvalidLead extends EmbudoError {
   }
 }
 
-const objectOf = (body: unknown): Record<string, unknown> => {
-  if (typeof body === 'object' && body !== null && !Array.isArray(body))
-    return body as Record<string, unknown>
-  throw new InvalidLead('wrong_type', "expected an object with the lead's fields", '')
+const leadOf = async (bytes: Buffer, body: unknown): Promise<Record<string, unknown>> => {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new InvalidLead('wrong_type', "expected an object with the lead's fields", '')
+  const repeated = new RepeatedKeys(bytes).mayBeIn(body) ? await repeatedKeysIn(bytes) : undefined
+  for (const { code, detail, field } of repeated?.values() ?? []) throw new InvalidLead(code, detail, field)
+  return body as Record<string, unknown>
 }
 
 /** `without`: the lead as its body has it, where the address names it or nobody does. */

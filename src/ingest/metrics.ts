@@ -8,7 +8,7 @@ export interface IngestMetrics {
   refused(code: EventErrorCode): void
   /** A request or a connection was not taken, or a stream broken off, for want of room. */
   pushedBack(reason: PushBack): void
-  /** Called as a request comes; returns what to call when it has been answered. */
+  /** Called as a request comes; returns what to call behind its answer. Counts nothing where nobody was answered. */
   request(response: ServerResponse): () => void
 }
 
@@ -63,7 +63,10 @@ export const ingestMetrics = (
     pushedBack: (reason) => pushedBack.inc({ reason }),
     request(response) {
       const startedAt = now()
-      return () => byStatus.get(Math.floor(response.statusCode / 100))?.observe((now() - startedAt) / 1000)
+      return () => {
+        if (!response.headersSent) return
+        byStatus.get(Math.floor(response.statusCode / 100))?.observe((now() - startedAt) / 1000)
+      }
     },
   }
 }

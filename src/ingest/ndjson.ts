@@ -1,5 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { syntaxMessage } from '../http/body.ts'
+import { Gathered } from '../http/gathered.ts'
+import { isTooDeep, tooDeepDetail } from '../http/json-shape.ts'
 import { type EventError, eventError } from './event-error.ts'
 import { RepeatedKeys, repeatedKeyIn } from './repeated-keys.ts'
 
@@ -18,8 +20,7 @@ export interface LineSink {
 export class NdjsonLines {
   readonly #sink: LineSink
   readonly #maxLineBytes: number
-  #parts: Buffer[] = []
-  #kept = 0
+  readonly #kept = new Gathered()
   #isSkipping = false
   #isFirst = true
 
@@ -36,7 +37,7 @@ export class NdjsonLines {
       return nothing
     }
     let at = 0
-    if (this.#kept > 0 || this.#isSkipping) {
+    if (this.#kept.length > 0 || this.#isSkipping) {
       this.#keep(piece.subarray(0, firstEnd))
       this.#endLine()
       at = firstEnd + 1
@@ -51,7 +52,7 @@ export class NdjsonLines {
 
   /** The last line needs no newline. */
   end(): void {
-    if (this.#kept > 0 || this.#isSkipping) this.#endLine()
+    if (this.#kept.length > 0 || this.#isSkipping) this.#endLine()
   }
 
   /** Whole lines, from `at` to `end`: made text in one go, which costs a third of doing it line by line. */
@@ -88,24 +89,20 @@ export class NdjsonLines {
 
   #keep(part: Buffer): void {
     if (part.length === 0 || this.#isSkipping) return
-    if (this.#kept + part.length > this.#maxLineBytes) {
+    if (this.#kept.length + part.length > this.#maxLineBytes) {
       this.#isSkipping = true
-      this.#parts = []
-      this.#kept = 0
+      this.#kept.take()
       return
     }
-    this.#parts.push(part)
-    this.#kept += part.length
+    this.#kept.push(part)
   }
 
   #endLine(): void {
-    const parts = this.#parts
+    const line = this.#kept.take()
     const isTooLong = this.#isSkipping
-    this.#parts = []
-    this.#kept = 0
     this.#isSkipping = false
     if (isTooLong) this.#sink.refuse(tooLong(this.#maxLineBytes))
-    else this.#lineOfBytes(parts.length === 1 ? parts[0]! : Buffer.concat(parts))
+    else this.#lineOfBytes(line)
   }
 
   #lineOfBytes(bytes: Buffer): void {
@@ -119,6 +116,10 @@ export class NdjsonLines {
     const isFirst = this.#isFirst
     this.#isFirst = false
     const json = isFirst && text.startsWith(byteOrderMark) ? text.slice(1) : text
+    if (isTooDeep(keys.bytes, from, to)) {
+      this.#sink.refuse(eventError('too_deep', '', tooDeepDetail))
+      return
+    }
     let value: unknown
     try {
       value = JSON.parse(json)

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { type EventError, eventError } from './event-error.ts'
 
 /**
@@ -6,14 +7,14 @@ import { type EventError, eventError } from './event-error.ts'
  * only where the counts differ does somebody look for the key. Made for one piece of bytes that holds JSON.
  */
 export class RepeatedKeys {
-  readonly #bytes: Buffer
+  readonly bytes: Buffer
   /** The same bytes, four at a time, from the first place that allows it. */
   readonly #words: Int32Array
   readonly #wordsAt: number
   readonly #hasEscapes: boolean
 
   constructor(bytes: Buffer) {
-    this.#bytes = bytes
+    this.bytes = bytes
     this.#wordsAt = Math.min(-bytes.byteOffset & 3, bytes.length)
     const words = (bytes.length - this.#wordsAt) >> 2
     this.#words =
@@ -22,13 +23,13 @@ export class RepeatedKeys {
   }
 
   /** `value` is what the JSON from `from` to `to` was parsed to. Never false where a key is repeated. */
-  mayBeIn(value: unknown, from = 0, to = this.#bytes.length): boolean {
+  mayBeIn(value: unknown, from = 0, to = this.bytes.length): boolean {
     const quotes = this.#hasEscapes ? this.#unescapedQuotes(from, to) : this.#quotes(from, to)
     return quotes !== 2 * stringsIn(value, depthOfEvents)
   }
 
   #unescapedQuotes(from: number, to: number): number {
-    const text = this.#bytes.toString('latin1', from, to)
+    const text = this.bytes.toString('latin1', from, to)
     return text.includes('\\') ? text.replaceAll(/\\./gs, '').split('"').length - 1 : this.#quotes(from, to)
   }
 
@@ -50,19 +51,28 @@ export class RepeatedKeys {
 
   #quotesByByte(from: number, to: number): number {
     let count = 0
-    for (let at = from; at < to; at++) if (this.#bytes[at] === quote) count++
+    for (let at = from; at < to; at++) if (this.bytes[at] === quote) count++
     return count
   }
 }
 
-/** Each key that its object has already, as the way to it: good until the next one. The JSON is valid. */
-function* repeatedKeys(text: string): Iterable<readonly Scope[]> {
+/**
+ * Each key that its object has already, as the way to it: good until the next one. The JSON is valid. Nothing is
+ * remembered deeper than events are: what is there is refused for being there. Between two of so many characters
+ * others may be answered: undefined.
+ */
+function* repeatedKeys(text: string): Iterable<readonly Scope[] | undefined> {
   const open: Scope[] = []
+  let pauseAt = charactersATurn
   for (let at = 0; at < text.length; at++) {
+    if (at >= pauseAt) {
+      pauseAt = at + charactersATurn
+      yield undefined
+    }
     const scope = open.at(-1)
     switch (text[at]) {
       case '{':
-        open.push({ keys: new Set(), place: '', isAtKey: true })
+        open.push({ keys: open.length < depthOfEvents ? new Set() : undefined, place: '', isAtKey: true })
         break
       case '[':
         open.push({ keys: undefined, place: 0, isAtKey: false })
@@ -78,7 +88,8 @@ function* repeatedKeys(text: string): Iterable<readonly Scope[]> {
       case '"': {
         const end = stringEnd(text, at)
         if (scope?.isAtKey) {
-          const key = JSON.parse(text.slice(at, end)) as string
+          const written = text.slice(at + 1, end - 1)
+          const key = written.includes('\\') ? (JSON.parse(`"${written}"`) as string) : written
           scope.place = key
           scope.isAtKey = false
           if (scope.keys?.has(key)) yield open
@@ -90,11 +101,14 @@ function* repeatedKeys(text: string): Iterable<readonly Scope[]> {
   }
 }
 
-/** Of one event, and of a list of events by their index: why it is refused. Undefined where all is well. */
-export const repeatedKeysIn = (body: Buffer, input: unknown): ReadonlyMap<number, EventError> | undefined => {
-  if (!new RepeatedKeys(body).mayBeIn(input)) return undefined
+/** Of a body for which `mayBeIn` was true: an event, or events by their index in a list, and why each is refused. */
+export const repeatedKeysIn = async (body: Buffer): Promise<ReadonlyMap<number, EventError> | undefined> => {
   const errors = new Map<number, EventError>()
   for (const way of repeatedKeys(body.toString('utf8'))) {
+    if (way === undefined) {
+      await nextTurn()
+      continue
+    }
     const index = way[0]?.place
     if (typeof index !== 'number') return new Map([[0, repeatedKey(way)]])
     if (!errors.has(index)) errors.set(index, repeatedKey(way.slice(1)))
@@ -104,24 +118,22 @@ export const repeatedKeysIn = (body: Buffer, input: unknown): ReadonlyMap<number
 
 /** In one line, for which `mayBeIn` was true. */
 export const repeatedKeyIn = (line: string): EventError | undefined => {
-  for (const way of repeatedKeys(line)) return repeatedKey(way)
+  for (const way of repeatedKeys(line)) if (way !== undefined) return repeatedKey(way)
   return undefined
 }
 
 const repeatedKey = (way: readonly Scope[]): EventError =>
   eventError(
     'duplicate_key',
-    way.slice(0, deepestShown).map(pointerTo).join(''),
+    way.map(pointerTo).join(''),
     'expected each key once in an object, got it twice: which of the two values counts cannot be told',
   )
 
 const pointerTo = ({ place }: Scope): string =>
   `/${String(place).slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')}`
 
-const deepestShown = 32
-
 interface Scope {
-  /** Undefined in a list. */
+  /** Undefined in a list, and deeper than events are. */
   readonly keys: Set<string> | undefined
   /** The key or index where the scan is. */
   place: string | number
@@ -153,6 +165,8 @@ const stringsIn = (value: unknown, depth: number): number => {
 
 /** In a list: the event, its data, a field that is a map or a list. */
 const depthOfEvents = 4
+
+const charactersATurn = 256 * 1024
 
 const quote = 0x22
 const fourQuotes = 0x22222222

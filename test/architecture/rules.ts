@@ -37,7 +37,7 @@ const known: Readonly<Record<string, readonly string[]>> = {
 /** What an area shows to others, where that is less than all of it. */
 const faces: Readonly<Record<string, RegExp>> = {
   log: /^src\/log\/(port|codec|event-appender|event-record)\.ts$/,
-  http: /^src\/http\/(route|page|body|problem|end-answer|when-gone)\.ts$/,
+  http: /^src\/http\/(route|page|body|gathered|json-shape|problem|end-answer|when-gone)\.ts$/,
 }
 
 /** Client libraries, and who may use them. */

@@ -51,6 +51,14 @@ describe('the configuration', () => {
     expect(refusal({ [name]: value })).toContain(why)
   })
 
+  it('refuses less room for what waits than for what is in flight', () => {
+    const said = refusal({ EMBUDO_MAX_PENDING_BYTES: '1048576' })
+    expect(said).toContain('EMBUDO_MAX_PENDING_BYTES: got 1048576')
+    expect(said).toContain('EMBUDO_MAX_IN_FLIGHT_BYTES (67108864)')
+    const both = { EMBUDO_MAX_PENDING_BYTES: '1048576', EMBUDO_MAX_IN_FLIGHT_BYTES: '1048576' }
+    expect(readConfig(both)).toMatchObject({ EMBUDO_MAX_PENDING_BYTES: 1_048_576 })
+  })
+
   it('names everything that is wrong at once', () => {
     expect(refusal({ EMBUDO_PORT: 'x', EMBUDO_NONE: '1' }).split('\n')).toHaveLength(2)
   })

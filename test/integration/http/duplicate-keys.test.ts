@@ -47,3 +47,18 @@ it.each([
     ],
   })
 })
+
+it.each([
+  ['post', '/api/leads'],
+  ['put', '/api/leads/L-1'],
+])('a key that is there twice is refused where a lead is written, %s', async (method, path) => {
+  const before = (await face.appended()).length
+  const response = await fetch(`${face.url}${path}`, {
+    method,
+    body: '{"company":"Acme","company":"Other"}',
+    headers: { 'content-type': 'application/json' },
+  })
+  expect(response.status).toBe(422)
+  expect(await response.json()).toMatchObject(refusedAt('/company'))
+  expect(await face.appended()).toHaveLength(before)
+})

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { attended, startFace } from './http-face.ts'
 
 type Face = Awaited<ReturnType<typeof startFace>>
@@ -29,33 +29,35 @@ const withScores = (scores: string) =>
   `{"type":"content_validated","data":{"contentId":"c","scores":${scores}}}`
 
 const cases: [what: string, body: string, status: number, code: string, field?: string][] = [
-  ['lists that never end', '['.repeat(1_000_000), 400, 'malformed_json'],
-  ['objects that never end', '{"a":'.repeat(1_000_000), 400, 'malformed_json'],
-  ['lists in lists', nested('[', ']', 1_000_000), 422, 'no_event_accepted'],
-  ['objects in objects', nested('{"a":', '}', 500_000, '1'), 422, 'missing_field', '/type'],
+  ['lists that never end', '['.repeat(1_000_000), 400, 'too_deep'],
+  ['objects that never end', '{"a":'.repeat(1_000_000), 400, 'too_deep'],
+  ['lists in lists', nested('[', ']', 1_000_000), 400, 'too_deep'],
+  ['few lists in lists', nested('[', ']', 1_000), 422, 'no_event_accepted'],
+  ['objects in objects', nested('{"a":', '}', 500_000, '1'), 400, 'too_deep'],
+  ['few objects in objects', nested('{"a":', '}', 2_000, '1'), 422, 'missing_field', '/type'],
   [
     'data in data',
-    nested('{"type":"webinar_attended","data":', '}', 100_000, '1'),
+    nested('{"type":"webinar_attended","data":', '}', 400, '1'),
     422,
     'missing_field',
     '/data/leadId',
   ],
   [
     'a deep field nobody knows',
-    withField('a', nested('{"a":', '}', 500_000, '1')),
+    withField('a', nested('{"a":', '}', 2_000, '1')),
     422,
     'unknown_field',
     '/data/a',
   ],
   [
     'a deep known field',
-    withDuration(nested('[', ']', 500_000)),
+    withDuration(nested('[', ']', 8_000)),
     422,
     'wrong_type',
     '/data/attendanceDuration',
   ],
-  ['a deep map', withScores(nested('{"a":', '}', 500_000, '1')), 422, 'wrong_type', '/data/scores/a'],
-  ['a deep attribute', withAttribute('tenant', nested('[', ']', 500_000)), 422, 'wrong_type', '/tenant'],
+  ['a deep map', withScores(nested('{"a":', '}', 2_000, '1')), 422, 'wrong_type', '/data/scores/a'],
+  ['a deep attribute', withAttribute('tenant', nested('[', ']', 8_000)), 422, 'wrong_type', '/tenant'],
   ['__proto__ in the envelope', withAttribute('__proto__', '{"x":1}'), 422, 'unknown_field', '/__proto__'],
   ['__proto__ in the data', withField('__proto__', '{"x":1}'), 422, 'unknown_field', '/data/__proto__'],
   [
@@ -112,6 +114,7 @@ const cases: [what: string, body: string, status: number, code: string, field?: 
   ['NUL in a text', withField('webinarId', '"a\\u0000b"'), 422, 'bad_text', '/data/webinarId'],
   ['NUL itself', withField('webinarId', '"a\0b"'), 400, 'malformed_json'],
   ['NUL in an attribute', withAttribute('source', '"a\\u0000"'), 422, 'bad_text', '/source'],
+  ['a subject of a megabyte', withField('leadId', json('a%40'.repeat(250_000))), 422, 'bad_subject'],
   ['a key of a megabyte', withField('k'.repeat(1_000_000), '1'), 422, 'unknown_field'],
 ]
 
@@ -140,6 +143,11 @@ describe('what looks hostile and is not is taken exactly', () => {
   it.each([
     ['a name of every object for an attribute', withAttribute('constructor', '"text"'), {}],
     ['text beyond the basic plane', withField('webinarId', '"\\ud83d\\ude00"'), { webinarId: '😀' }],
+    [
+      'a text of brackets',
+      withField('webinarId', json('[{'.repeat(20_000))),
+      { webinarId: '[{'.repeat(20_000) },
+    ],
     ['text that names a prototype', withField('webinarId', '"__proto__"'), { webinarId: '__proto__' }],
     ['an integer with a point and an exponent', withDuration('2.71e3'), { attendanceDuration: 2710 }],
     [
@@ -179,4 +187,33 @@ it('more events in one array than there is ever room for: 413, and how to send t
     code: 'body_too_large',
     detail: expect.stringContaining('ndjson'),
   })
+})
+
+it.each([
+  ['empty objects', '{},', 3_000_000],
+  ['lists in an event', '[],', 3_000_000],
+])('what would take much memory once it is parsed is refused before: %s', async (what, unit, count) => {
+  const parse = vi.spyOn(JSON, 'parse')
+  const list = `[${unit.repeat(count)}${unit.slice(0, -1)}]`
+  const response = await face.post(what === 'empty objects' ? list : withDuration(list))
+  expect(parse.mock.calls.filter(([text]) => text.length > 1_000_000)).toEqual([])
+  parse.mockRestore()
+  expect(response.status).toBe(413)
+  expect(await response.json()).toMatchObject({ code: 'body_too_large' })
+})
+
+it('an array of events with keys that are there twice holds nobody else up', async () => {
+  const one = `{"type":"x","data":{"a":"${'a'.repeat(200)}","a":1}}`
+  let turns = 0
+  let isDone = false
+  const look = () => {
+    if (face.admission.heldBytes >= 20_000 * 256 + 4_000_000) turns += 1
+    if (!isDone) setImmediate(look)
+  }
+  look()
+  const response = await face.post(`[${`${one},`.repeat(19_999)}${one}]`)
+  isDone = true
+  expect(await response.json()).toMatchObject({ rejected: 20_000, errors: expect.arrayContaining([]) })
+  // The search takes a turn for each 256 KiB, and looking at the events one for each thousand.
+  expect(turns).toBeGreaterThanOrEqual(20 + 15)
 })

@@ -362,10 +362,10 @@ describe('bad input is answered with status, code and field', () => {
     [
       'JSON as deep as it is long',
       '['.repeat(200_000) + ']'.repeat(200_000),
-      422,
-      'no_event_accepted',
+      400,
+      'too_deep',
       undefined,
-      /errors/,
+      /64 levels/,
     ],
   ]
 

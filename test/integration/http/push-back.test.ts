@@ -158,7 +158,9 @@ describe('what a body holds', () => {
     await until(
       'none is being worked on, and one is held',
       async () => {
-        const [refused, answered] = [await figure(face, refusedEvents), await figure(face, refusedRequests)]
+        const refused = await figure(face, refusedEvents)
+        const pushedAway = await pushedBack(face, 'too_many_requests')
+        const answered = (await figure(face, refusedRequests)) - pushedAway
         return answered > 0 && refused === answered * 10_000 && face.admission.heldBytes >= 10_000 * 256
       },
       10_000,

@@ -10,6 +10,8 @@ const skippable = (length: number) => {
   return frame
 }
 
+const isSkippable = (frame: Buffer) => frame[3] === 0x18
+
 const frame = fc.oneof(
   fc
     .tuple(
@@ -50,20 +52,22 @@ it('frames come out one by one, however the body is cut; only between them it is
           ends.add(end)
         }
 
-        let at = 0
         const plain: Buffer[] = []
         let pending: Buffer[] = []
         for (const [n, from] of [0, ...places].entries()) {
-          for (const piece of frames.cut(body.subarray(from, places[n] ?? body.length))) {
-            at += piece.length
+          const to = places[n] ?? body.length
+          for (const piece of frames.cut(body.subarray(from, to))) {
+            const kept = sent.filter((one) => !isSkippable(one.sent))[plain.length]
             pending.push(piece)
-            if (!ends.has(at)) continue
-            plain.push(zstdDecompressSync(Buffer.concat(pending)))
+            const frame = Buffer.concat(pending)
+            expect(kept?.sent.subarray(0, frame.length).equals(frame)).toBe(true)
+            if (frame.length < (kept?.sent.length ?? 0)) continue
+            plain.push(zstdDecompressSync(frame))
             pending = []
           }
-          expect(frames.isBetweenFrames).toBe(at === 0 || ends.has(at))
+          expect(frames.isBetweenFrames).toBe(to === 0 || ends.has(to))
         }
-        expect(at).toBe(body.length)
+        expect(pending).toEqual([])
         expect(Buffer.concat(plain).equals(Buffer.concat(sent.map((one) => one.plain)))).toBe(true)
       },
     ),
@@ -75,4 +79,26 @@ it('what is no frame is refused', () => {
   const body = zstdCompressSync('hello')
   expect(() => new ZstdFrames().cut(Buffer.from('{"type":'))).toThrow('not zstd')
   expect(() => new ZstdFrames().cut(Buffer.concat([body, Buffer.from('more')]))).toThrow('not zstd')
+})
+
+it('frames that are to be skipped go no further, however many there are', () => {
+  const body = Buffer.concat([...Array<Buffer>(20_000).fill(skippable(3)), zstdCompressSync('hello')])
+  const frames = new ZstdFrames()
+  const pieces = [...frames.cut(body.subarray(0, 102)), ...frames.cut(body.subarray(102))]
+  expect(zstdDecompressSync(Buffer.concat(pieces)).toString()).toBe('hello')
+  expect(pieces).toHaveLength(1)
+})
+
+it.each([
+  ['without a byte', zstdCompressSync('')],
+  ['of one byte', zstdCompressSync(' ')],
+])('a body of thousands of frames %s is refused', (_, tiny) => {
+  const many = (count: number) => Buffer.concat(Array<Buffer>(count).fill(tiny))
+  expect(new ZstdFrames().cut(many(4_096))).toHaveLength(4_096)
+  expect(() => new ZstdFrames().cut(many(4_097))).toThrow('compress it as a whole')
+})
+
+it('events that come in a frame each are taken, however many there are', () => {
+  const event = zstdCompressSync(JSON.stringify({ type: 'webinar_attended', data: { leadId: 'L-1' } }))
+  expect(new ZstdFrames().cut(Buffer.concat(Array<Buffer>(20_000).fill(event)))).toHaveLength(20_000)
 })

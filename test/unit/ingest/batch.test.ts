@@ -153,3 +153,36 @@ it('of a body that is damaged nothing more is appended', async () => {
   })
   expect(appended).toHaveLength(1)
 })
+
+it.each([3, 1_000])(
+  'what is refused past the place where a stream stops counts for nothing, %i told',
+  async (maxErrors) => {
+    const failAt = async (records: readonly AppendRecord[]): Promise<Outcome[]> =>
+      records.map((record) => (numberOf(record) === 8 ? failure(true) : taken([record])[0]!))
+    // Refused before the event 8: four; past it: five.
+    const result = await addAll(batchOn(failAt, { maxErrors, chunkEvents: 3 }), [
+      ...[1, 3, 0, 5, 2, 7, 8, 9, 11, 13, 15, 4, 17],
+    ])
+    expect(result).toMatchObject({ accepted: 2, rejected: 4, stopped: { at: 6 } })
+    expect(result.errorsOmitted).toBe(Math.max(0, 4 - maxErrors))
+  },
+)
+
+it('what is dropped with a body that broke is not told as refused, however much was', async () => {
+  const batch = batchOn(async (records) => taken(records), { maxErrors: 1, chunkEvents: 2 })
+  for (const input of [1, 0, 3, 2]) batch.add(input)
+  await batch.flush()
+  for (const input of [5, 4, 7, 9, 11]) batch.add(input)
+  const result = await batch.finish(eventError('body_malformed', '', 'cut off'))
+  expect(result).toMatchObject({ accepted: 2, rejected: 3, errorsOmitted: 2, stopped: { at: 5 } })
+})
+
+it('what the log itself refused counts up to the place where a stream stops', async () => {
+  const append = async (records: readonly AppendRecord[]): Promise<Outcome[]> =>
+    records.map((record) => {
+      const number = numberOf(record)
+      return number < 4 ? failure(false) : failure(true)
+    })
+  const result = await addAll(batchOn(append, { maxErrors: 1, chunkEvents: 3 }), [1, 0, 2, 4, 3])
+  expect(result).toMatchObject({ accepted: 0, rejected: 3, errorsOmitted: 2, stopped: { at: 3 } })
+})
