@@ -117,10 +117,12 @@ export class ZstdFrames {
 /** Put before Node's decompressor; fails at the end of a body that is cut off. */
 export const zstdFrames = (): Transform => {
   const frames = new ZstdFrames()
+  let hasBegun = false
   return new Transform({
     // Or pieces that wait would be joined again.
     readableObjectMode: true,
     transform(bytes: Buffer, _encoding, done) {
+      hasBegun = true
       try {
         for (const piece of frames.cut(bytes)) this.push(piece)
         done()
@@ -129,7 +131,8 @@ export const zstdFrames = (): Transform => {
       }
     },
     flush(done) {
-      done(frames.isBetweenFrames ? null : malformedZstd())
+      // Nothing at all is no frame: it was cut off before it began.
+      done(hasBegun && frames.isBetweenFrames ? null : malformedZstd())
     },
   })
 }

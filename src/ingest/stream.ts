@@ -10,7 +10,7 @@ export interface StreamLimits {
   readonly bodyDeadlineMs: number
   /** How long room is waited for. */
   readonly maxBusyMs: number
-  /** When nothing comes for so long, what has come is appended. */
+  /** What has come is appended at the latest after so long, whether more comes or not. */
   readonly idleMs: number
 }
 
@@ -43,6 +43,7 @@ export const readLines = async (
   )
   const held = new HeldLines(batch, hold, limits.maxLineBytes)
   let lineAtMs = nowMs()
+  let flushedAtMs = lineAtMs
   let windowLeft = pieces.windowBytes
   while (!batch.hasStopped) {
     if (isStopping()) return stopping()
@@ -68,6 +69,12 @@ export const readLines = async (
         held.weigh()
       }
       if (held.hasLineEnded) lineAtMs = nowMs()
+    }
+    if (hasWaited) flushedAtMs = nowMs()
+    else if (nowMs() - flushedAtMs > limits.idleMs) {
+      hasWaited = true
+      await held.settle()
+      flushedAtMs = nowMs()
     }
     if (hold.isOver) {
       hasWaited = true

@@ -60,7 +60,7 @@ const stillServes = async () => {
 describe('a client that writes the whole address, as proxies do', () => {
   it('is answered', async () => {
     const client = await connect()
-    client.send(post(one).replace('POST /api/events', 'POST http://embudo/api/events'))
+    client.send(post(one, {}, 'http://embudo/api/events'))
     expect((await client.answer()).status).toBe(202)
   })
 })
@@ -133,6 +133,19 @@ describe('a slow client', () => {
       (await client.send(head({ 'content-length': 100, 'content-type': 'text/plain' })).answer()).status,
     ).toBe(415)
     await client.closed(5_000)
+  })
+
+  it('on whose stream lines come one by one: what has come is appended while it goes on', async () => {
+    await using patient = await startFace({ limits: { ...limits, chunkEvents: 10_000 }, http })
+    using client = await RawClient.connect(patient.port)
+    client.send(head(streamed))
+    const drip = setInterval(() => client.send(chunk(`${one}\n`)), 20)
+    await until('some are appended', async () => (await patient.appended()).length > 0, 5_000)
+    clearInterval(drip)
+    client.send('0\r\n\r\n')
+    const { status, body } = await client.answer()
+    expect(status).toBe(202)
+    expect(JSON.parse(body).accepted).toBe((await patient.appended()).length)
   })
 
   it('on whose stream nothing moves any more: what has come is appended, and the answer says from where to send', async () => {
