@@ -12,6 +12,7 @@ import { schemasFolder } from './schemas-folder.ts'
 import { dryRun } from './sending/dry-run.ts'
 import { filePlan, type PlannedFile } from './sending/file-plan.ts'
 import { findExports } from './sending/find-exports.ts'
+import type { DecimalMark } from './sending/local-number.ts'
 import { isTimeZone, type LocalTimes } from './sending/local-time.ts'
 import { sendFiles } from './sending/send-files.ts'
 import { sourcesOf } from './sending/source-file.ts'
@@ -24,6 +25,7 @@ interface SendOptions {
   readonly source?: string
   readonly tz: string
   readonly dayFirst?: true
+  readonly decimal?: DecimalMark
   readonly leadId: 'email' | 'contact'
   readonly saltFile?: string
   readonly newIds?: true
@@ -73,6 +75,12 @@ export const sendCommand: AddCommand = (program, context) => {
     .option('--day-first', 'CSV: 05/11/2026 is the 5th of November')
     .addOption(
       new Option(
+        '--decimal <mark>',
+        'CSV: which of , and . parts the decimals where a number has one of them and three digits',
+      ).choices([',', '.']),
+    )
+    .addOption(
+      new Option(
         '--lead-id <from>',
         'known exports: leadId from the mail address, or from the id of the contact',
       )
@@ -114,8 +122,8 @@ const send = async (
   const secret = options.saltFile === undefined ? undefined : readSecret(options.saltFile)
   const fieldsOfType = fieldsByType(context)
   const times: LocalTimes = { timeZone: options.tz, dayFirst: options.dayFirst === true }
-  const { map, set, source, leadId, type } = options
-  const reading = { map, set, secret, leadId, times, type, fieldsOf: fieldsOfType, defaultSource }
+  const { map, set, source, leadId, type, decimal } = options
+  const reading = { map, set, secret, leadId, times, decimal, type, fieldsOf: fieldsOfType, defaultSource }
   const exports = await findExports()
   const files: PlannedFile[] = []
   for (const each of sources) {
@@ -148,8 +156,10 @@ const defaultSource = 'embudo-send'
 
 /** Of all that makes other events of the same file. */
 const fingerprint = (options: SendOptions, secret: string | undefined): string => {
-  const { format, type, map, set, source, tz, dayFirst, leadId } = options
+  const { format, type, map, set, source, tz, dayFirst, leadId, decimal } = options
   const shaping = [format, type, [...map], [...set], source, tz, dayFirst, leadId, secret]
+  // Behind the others, and only where it is given: states that were kept without it go on holding.
+  if (decimal !== undefined) shaping.push(decimal)
   return createHash('sha256').update(JSON.stringify(shaping)).digest('hex')
 }
 

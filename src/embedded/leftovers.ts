@@ -13,7 +13,7 @@ type Recorded = ProcessIdentity & { part: string }
  */
 export class ProcessRecord {
   readonly #file: string
-  readonly #recorded: Recorded[] = []
+  #recorded: Recorded[] = []
   #writing: Promise<void> = Promise.resolve()
 
   constructor(dataDir: string) {
@@ -25,12 +25,21 @@ export class ProcessRecord {
       const identity = await identify(pid)
       if (identity !== undefined) this.#recorded.push({ ...identity, part })
     }
-    this.#writing = this.#writing.then(() => this.#write())
-    await this.#writing
+    await this.#save()
   }
 
-  async clear(): Promise<void> {
+  /** Ends what runs of a part of this run, whose tether may have been killed, and forgets it. */
+  async end(part: string, patienceMs: number): Promise<void> {
+    const own = this.#recorded.filter((one) => one.part === part)
+    await untilEnded(own, patienceMs)
+    this.#recorded = this.#recorded.filter((one) => !own.includes(one))
+    await this.#save()
+  }
+
+  /** Of all: what still runs is ended. */
+  async clear(patienceMs: number): Promise<void> {
     await this.#writing
+    await untilEnded(this.#recorded, patienceMs)
     await rm(this.#file, { force: true })
   }
 
@@ -40,29 +49,41 @@ export class ProcessRecord {
     progress: (part: string, what: string) => void
     signal?: AbortSignal | undefined
   }): Promise<void> {
-    let left = await this.#alive()
-    for (const { part, pid } of left)
+    const recorded = parse(await readFile(this.#file, 'utf8').catch(() => '[]'))
+    for (const { part, pid } of await stillAlive(recorded))
       options.progress(part, `waiting for process ${pid} of the last run to end`)
-    const deadline = Date.now() + options.patienceMs
-    while (left.length > 0) {
-      options.signal?.throwIfAborted()
-      if (Date.now() > deadline) for (const { pid } of left) kill(pid)
-      await sleep(50)
-      left = await this.#alive()
-    }
-    await this.clear()
+    await untilEnded(recorded, options.patienceMs, options.signal)
+    await this.clear(0)
   }
 
-  async #alive(): Promise<Recorded[]> {
-    const recorded = parse(await readFile(this.#file, 'utf8').catch(() => '[]'))
-    const alive = await Promise.all(recorded.map(isAlive))
-    return recorded.filter((_, index) => alive[index])
+  async #save(): Promise<void> {
+    this.#writing = this.#writing.then(() => this.#write())
+    await this.#writing
   }
 
   async #write(): Promise<void> {
     const next = `${this.#file}.next`
     await writeFile(next, JSON.stringify(this.#recorded, undefined, 2))
     await rename(next, this.#file)
+  }
+}
+
+async function stillAlive(recorded: readonly Recorded[]): Promise<Recorded[]> {
+  const alive = await Promise.all(recorded.map(isAlive))
+  return recorded.filter((_, index) => alive[index])
+}
+
+/** Kills those that are left when patience is over. */
+async function untilEnded(
+  recorded: readonly Recorded[],
+  patienceMs: number,
+  signal?: AbortSignal,
+): Promise<void> {
+  const deadline = Date.now() + patienceMs
+  for (let left = await stillAlive(recorded); left.length > 0; left = await stillAlive(left)) {
+    signal?.throwIfAborted()
+    if (Date.now() > deadline) for (const { pid } of left) kill(pid)
+    await sleep(50)
   }
 }
 

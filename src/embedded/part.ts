@@ -14,6 +14,7 @@ export interface PartOptions {
   /** Of Postgres and ClickHouse. */
   password: Password
   environment: Environment
+  niceness: number | undefined
   /** Told as soon as the process runs, so that whatever happens next it is stopped. */
   started: (process: TetheredProcess) => Promise<void>
   progress: (what: string) => void

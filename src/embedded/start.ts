@@ -7,6 +7,7 @@ import { startClickhouse } from './clickhouse.ts'
 import { lockDataFolder } from './data-lock.ts'
 import type { Environment } from './java.ts'
 import { startKafka } from './kafka.ts'
+import { keepRunning, mostAttempts } from './keep-running.ts'
 import { ProcessRecord } from './leftovers.ts'
 import type { PartName, PartOptions, StartedPart } from './part.ts'
 import { keepPassword } from './password.ts'
@@ -25,9 +26,9 @@ export interface EmbeddedAddresses {
 
 export interface EmbeddedParts extends AsyncDisposable {
   readonly addresses: Partial<EmbeddedAddresses>
-  /** By part: its processes, the part's own being the last. */
+  /** By part: its processes as they are now, the part's own being the last. */
   readonly pids: Readonly<Record<string, readonly number[]>>
-  /** Resolves when a part ends that nobody stopped; the others still run. */
+  /** Resolves when a part ends that nobody stopped, and is not started again; the others still run. */
   readonly died: Promise<EmbudoError>
 }
 
@@ -43,7 +44,19 @@ export interface EmbeddedOptions {
   cacheDir?: string
   environment?: Environment
   progress?: (event: { part: string; what: string }) => void
+  /** Of Postgres and ClickHouse, as of `nice`: what they have to do can wait, the log and who answers cannot. */
+  storeNiceness?: number
+  /** Absent: a part that ends stays so. */
+  restart?: RestartOptions
+  /** Stops the start; later, no part is started again. */
   signal?: AbortSignal
+}
+
+/** A part that ends by itself is started again, on its ports and its data. */
+export interface RestartOptions {
+  notice: (event: { part: string; what: string }) => void
+  /** A part has other pids now. */
+  restarted: () => void
 }
 
 const starts: Record<PartName, (options: PartOptions) => Promise<StartedPart>> = {
@@ -86,27 +99,34 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   )
   await mkdir(join(options.dataDir, 'logs'), { recursive: true })
   const password = await keepPassword(options.dataDir)
+  const logOf = (part: PartName) => join(options.dataDir, 'logs', `${part}.log`)
 
   const deaths = Promise.withResolvers<EmbudoError>()
   const running = new Map<PartName, Running>()
-  cleanUp.defer(() => record.clear())
+  const ending = new AbortController()
+  const keeping: Promise<void>[] = []
+  cleanUp.defer(() => record.clear(patienceMs))
   cleanUp.defer(() => stopInOrder(running))
+  cleanUp.defer(async () => {
+    ending.abort()
+    await Promise.all(keeping)
+  })
 
   // One that fails ends the starting of the others at once.
   const failed = new AbortController()
   const signal =
     options.signal === undefined ? failed.signal : AbortSignal.any([failed.signal, options.signal])
-  const startPart = async (part: PartName): Promise<[keyof EmbeddedAddresses, string]> => {
+  const startPart = async (part: PartName, signal: AbortSignal): Promise<[PartName, StartedPart]> => {
     const begun = performance.now()
     progress(part, 'starting')
-    const logFile = join(options.dataDir, 'logs', `${part}.log`)
     const started = await starts[part]({
       dataDir: options.dataDir,
       cacheDir: options.cacheDir ?? defaultCacheDir(options.environment ?? env),
-      logFile,
+      logFile: logOf(part),
       ports,
       password,
       environment: options.environment ?? env,
+      niceness: part === 'postgres' || part === 'clickhouse' ? options.storeNiceness : undefined,
       started: async (process) => {
         running.set(part, { process })
         await record.add(part, process.pids)
@@ -115,12 +135,11 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
       signal,
     })
     running.set(part, started)
-    void started.process.exited.then((status) => deaths.resolve(died(part, status, logFile)))
     progress(part, `ready in ${((performance.now() - begun) / 1000).toFixed(1)} s`)
-    return [addressNames[part], started.address]
+    return [part, started]
   }
   const starting = parts.map((part) =>
-    startPart(part).catch((error: unknown) => {
+    startPart(part, signal).catch((error: unknown) => {
       failed.abort(error)
       throw error
     }),
@@ -128,16 +147,50 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   await Promise.allSettled(starting)
   if (failed.signal.aborted) throw failed.signal.reason
 
-  const addresses: Partial<EmbeddedAddresses> = Object.fromEntries(await Promise.all(starting))
-  const pids = Object.fromEntries([...running].map(([part, { process }]) => [part, process.pids]))
+  const whileServing =
+    options.signal === undefined ? ending.signal : AbortSignal.any([ending.signal, options.signal])
+  const keep = async (part: PartName, { process }: StartedPart, restart: RestartOptions): Promise<void> => {
+    const status = await keepRunning({
+      first: process,
+      restart: async () => {
+        // Its tether alone may have ended: the program has been told to, and is in the way of the next one.
+        await running.get(part)?.process.stop()
+        await record.end(part, tetherlessPatienceMs)
+        const own = Object.fromEntries(portNames[part].map((name) => [name, ports[name]]))
+        await choosePorts(portNames[part], { dataDir: options.dataDir, configured: own })
+        const [, again] = await startPart(part, whileServing)
+        restart.restarted()
+        return again.process
+      },
+      notice: (what) => restart.notice({ part, what }),
+      signal: whileServing,
+    })
+    if (status !== undefined) deaths.resolve(notComeBack(part, status, logOf(part)))
+  }
+  const addresses: Partial<EmbeddedAddresses> = {}
+  for (const [part, started] of await Promise.all(starting)) {
+    addresses[addressNames[part]] = started.address
+    if (options.restart !== undefined) keeping.push(keep(part, started, options.restart))
+    else void started.process.exited.then((status) => deaths.resolve(died(part, status, logOf(part))))
+  }
   const toStop = cleanUp.move()
-  return { addresses, pids, died: deaths.promise, [Symbol.asyncDispose]: () => toStop.disposeAsync() }
+  return {
+    addresses,
+    get pids() {
+      return Object.fromEntries([...running].map(([part, { process }]) => [part, process.pids]))
+    },
+    died: deaths.promise,
+    [Symbol.asyncDispose]: () => toStop.disposeAsync(),
+  }
 }
 
 interface Running {
   process: TetheredProcess
   afterStop?: () => Promise<void>
 }
+
+/** Callers wait for the next one meanwhile, and every part comes back from a kill. */
+const tetherlessPatienceMs = 5_000
 
 /** Nothing here depends on another part while it stops but a registry's and a sink's last requests. */
 async function stopInOrder(running: ReadonlyMap<PartName, Running>): Promise<void> {
@@ -160,11 +213,12 @@ function defaultCacheDir(environment: Environment): string {
   return join(environment.XDG_CACHE_HOME || join(homedir(), '.cache'), 'embudo')
 }
 
-const died = (part: PartName, status: number, logFile: string) =>
+const died = (part: PartName, status: number, logFile: string, more = '') =>
   new EmbudoError(
     'part_died',
-    `The embedded ${part} ended by itself with status ${status}. Its log: ${logFile}`,
-    {
-      facts: { part, status, logFile },
-    },
+    `The embedded ${part} ended by itself with status ${status}${more}. Its log: ${logFile}`,
+    { facts: { part, status, logFile } },
   )
+
+const notComeBack = (part: PartName, status: number, logFile: string) =>
+  died(part, status, logFile, ` and did not come up again in ${mostAttempts} attempts`)

@@ -29,10 +29,15 @@ export async function startTethered(options: {
   logFile: string
   stopSignal?: 'TERM' | 'INT'
   graceSeconds?: number
+  /** As of `nice`: who answers comes before this one where all cores are busy. */
+  niceness?: number | undefined
 }): Promise<TetheredProcess> {
   const log = await open(options.logFile, 'a')
   const shellArgs = [options.stopSignal ?? 'TERM', String(options.graceSeconds ?? 20)]
-  const shell = spawn('/bin/sh', ['-c', tether, 'tether', ...shellArgs, options.command, ...options.args], {
+  // `nice` becomes the program, so that all of its threads and children have the priority.
+  const nice = options.niceness === undefined ? [] : ['nice', '-n', String(options.niceness)]
+  const program = [...nice, options.command, ...options.args]
+  const shell = spawn('/bin/sh', ['-c', tether, 'tether', ...shellArgs, ...program], {
     cwd: options.cwd,
     env: { ...options.environment },
     stdio: ['pipe', log.fd, log.fd, 'pipe'],

@@ -4,7 +4,8 @@ import { createWriteStream } from 'node:fs'
 import { setPriority } from 'node:os'
 import { createInterface } from 'node:readline'
 import type { Config } from '../config.ts'
-import { EmbudoError } from '../define/error.ts'
+import { EmbudoError, messageOf } from '../define/error.ts'
+import type { KeptPort } from './kept-port.ts'
 import { stopLimitMs } from './serve.ts'
 
 export interface RoleProcessOptions {
@@ -13,6 +14,10 @@ export interface RoleProcessOptions {
   /** The program's own main file. */
   readonly main: string
   readonly env: Readonly<Record<string, string | undefined>>
+  /** Absent: as `env` has it, at every start. */
+  readonly port?: KeptPort
+  /** Aborts when a stop begins: from then on nothing is started again. */
+  readonly signal?: AbortSignal
   /** Where its lines go; absent: where this process's go. */
   readonly logFile?: string | undefined
   /** Its number, where it shares a port with others that this process starts. */
@@ -61,28 +66,50 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
   let hasServed = false
   let timer: NodeJS.Timeout | undefined
 
+  const afterEnd = (why: string, code?: number | null): void => {
+    options.port?.ended()
+    if (stopping || options.signal?.aborted) return
+    // Wrong settings do not become right by trying again. What has served had right ones: its port may be taken now.
+    if (code === wrongUse && !hasServed) {
+      reject(notStarted(options))
+      return
+    }
+    options.onRestart(why)
+    timer = setTimeout(start, Math.min(longestRestartDelayMs, 100 * 2 ** failures++))
+  }
+
   const start = (): void => {
-    const started = options.sibling === undefined ? forkAlone(options) : forkSibling(options, options.sibling)
+    if (options.signal?.aborted) return
+    const port = options.port?.forNext()
+    const env = port === undefined ? options.env : { ...options.env, EMBUDO_PORT: String(port) }
+    let started: ChildProcess
+    try {
+      started =
+        options.sibling === undefined
+          ? forkAlone({ ...options, env })
+          : forkSibling({ ...options, env }, options.sibling)
+    } catch (error) {
+      afterEnd(`cannot be started: ${messageOf(error)}`)
+      return
+    }
     child = started
+    // Without a pid there is no process, and no `exit`. Other errors are of a signal or message to it.
+    started.on('error', (error) => {
+      if (started.pid === undefined) afterEnd(`cannot be started: ${error.message}`)
+    })
     if (options.niceness !== undefined) lowerPriority(started, options.niceness)
     if (options.logFile !== undefined) writeLog(started, options.logFile, options)
     options.onForked?.(started)
     started.on('message', (message) => {
       const { ready: address } = message as { ready?: string }
-      if (address === undefined) return
+      if (address === undefined || started.pid === undefined) return
       failures = 0
       hasServed = true
-      options.onStarted({ pid: started.pid!, address })
+      options.port?.taken(address)
+      options.onStarted({ pid: started.pid, address })
       resolve(address)
     })
-    started.on('exit', (code, signal) => {
-      if (stopping) return
-      const why = signal ?? `status ${code}`
-      // Wrong settings do not become right by trying again.
-      if (code === wrongUse && !hasServed) return reject(notStarted(options))
-      options.onRestart(why)
-      timer = setTimeout(start, Math.min(longestRestartDelayMs, 100 * 2 ** failures++))
-    })
+    started.on('exit', (code, signal) => afterEnd(signal ?? `status ${code}`, code))
   }
 
   start()
@@ -92,7 +119,7 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
       stopping = true
       clearTimeout(timer)
       const process = child
-      if (process === undefined || process.exitCode !== null || process.signalCode !== null) return
+      if (process?.pid === undefined || process.exitCode !== null || process.signalCode !== null) return
       const ended = new Promise((end) => process.once('exit', end))
       process.kill('SIGTERM')
       const kill = setTimeout(() => process.kill('SIGKILL'), options.stopPatienceMs ?? usualStopPatienceMs)
@@ -126,7 +153,10 @@ const forkSibling = (options: RoleProcessOptions, sibling: number): ChildProcess
     args: ['start', '--roles', options.roles.join(','), '--sibling', String(sibling)],
     stdio: stdioOf(options),
   })
-  return cluster.fork(options.env).process
+  const worker = cluster.fork(options.env)
+  // Told of on the process as well, where it is heard.
+  worker.on('error', () => {})
+  return worker.process
 }
 
 /** At once, so that the threads that it is about to start have it as well. */
@@ -146,7 +176,9 @@ const writeLog = (
 ): void => {
   const log = createWriteStream(file, { flags: 'a' })
   for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream! }).on('line', (line) => {
+    // One that could not be started has none.
+    if (stream === null) continue
+    createInterface({ input: stream }).on('line', (line) => {
       log.write(`${line}\n`)
       const notice = noticeIn(line)
       if (notice !== undefined) onNotice(notice)

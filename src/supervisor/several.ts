@@ -1,13 +1,15 @@
-import type { Config } from '../config.ts'
+import { KeptPort } from './kept-port.ts'
 import { type RoleProcess, type RoleProcessOptions, startRoleProcess } from './role-process.ts'
 import { SiblingExchange } from './siblings.ts'
 
 export interface SeveralOptions
   extends Omit<
     RoleProcessOptions,
-    'logFile' | 'sibling' | 'onForked' | 'onNotice' | 'onRestart' | 'onStarted'
+    'port' | 'logFile' | 'sibling' | 'onForked' | 'onNotice' | 'onRestart' | 'onStarted'
   > {
   readonly count: number
+  /** 0: a free one, which stays theirs. */
+  readonly port: number
   /** By the name of the process: `http`, or `http-2` where there are several. */
   readonly logFile?: (name: string) => string
   readonly onNotice: (name: string, line: string) => void
@@ -26,12 +28,14 @@ export interface SeveralOptions
  */
 export const startSeveral = (options: SeveralOptions): RoleProcess => {
   const exchange = new SiblingExchange()
+  const port = new KeptPort(options.port)
   const processes = Array.from({ length: options.count }, (_, at) => {
     const name = options.count === 1 ? options.name : `${options.name}-${at + 1}`
     return startRoleProcess({
       ...options,
       ...(options.count === 1 ? {} : { sibling: at + 1, onForked: (child) => exchange.join(child) }),
       name,
+      port,
       logFile: options.logFile?.(name),
       onNotice: (line) => options.onNotice(name, line),
       onRestart: (why) => options.onRestart(name, why),
@@ -53,7 +57,4 @@ export const startSeveral = (options: SeveralOptions): RoleProcess => {
 export const workerNiceness = 5
 
 /** Of the process beside them that takes no events: no load balancer waits for it. */
-export const workerSettings = ({ EMBUDO_WORKER_PORT }: Config): Readonly<Record<string, string>> => ({
-  EMBUDO_PORT: String(EMBUDO_WORKER_PORT),
-  EMBUDO_STOP_DELAY_MS: '0',
-})
+export const workerSettings = { EMBUDO_STOP_DELAY_MS: '0' } as const

@@ -32,12 +32,15 @@ export const startWithSiblings = async (options: StartOptions): Promise<void> =>
     name: string,
     count: number,
     roles: readonly Role[],
-    settings: Readonly<Record<string, string>>,
+    port: number,
+    settings: Readonly<Record<string, string>> = {},
   ) =>
     startSeveral({
       name,
       count,
       roles,
+      port,
+      signal,
       main: options.main,
       env: { ...options.environment, ...settings },
       stopPatienceMs: stopPatienceMs(config),
@@ -50,8 +53,9 @@ export const startWithSiblings = async (options: StartOptions): Promise<void> =>
   const isWork = (role: Role) => role === 'project' || role === 'saga'
   const working = options.roles.filter(isWork)
   const answering = options.roles.filter((role) => !isWork(role))
-  await using worker = working.length === 0 ? undefined : start('worker', 1, working, workerSettings(config))
-  await using http = start('http', config.EMBUDO_INGEST_PROCESSES, answering, {})
+  await using worker =
+    working.length === 0 ? undefined : start('worker', 1, working, config.EMBUDO_WORKER_PORT, workerSettings)
+  await using http = start('http', config.EMBUDO_INGEST_PROCESSES, answering, config.EMBUDO_PORT)
   const addresses = await Promise.race([Promise.all([http.ready, worker?.ready]), aborted])
   if (addresses === undefined) return
   options.onStarted({ http: addresses[0], worker: addresses[1] })

@@ -34,8 +34,8 @@ export type UpEvent =
 /**
  * Starts what has no address, then the program: one process answers, or several on one port, and one works, so that
  * a rebuild does not slow an answer. Serves until `signal` aborts, then stops everything: first what takes requests,
- * then the worker, then the parts. Throws `cannot_listen` before anything is started where the port is taken, and
- * `part_died` where an embedded part ends by itself.
+ * then the worker, then the parts. What ends by itself is started again where it was. Throws `cannot_listen` before
+ * anything is started where the port is taken, and `part_died` where an embedded part does not come up again.
  */
 export const up = async ({ config, environment, main, signal, show }: UpOptions): Promise<void> => {
   const processes = config.EMBUDO_INGEST_PROCESSES
@@ -62,8 +62,13 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     dataDir: config.dataDir,
     parts: new Set(missing),
     ports,
+    storeNiceness: workerNiceness,
     ...(config.EMBUDO_CACHE_DIR === undefined ? {} : { cacheDir: config.EMBUDO_CACHE_DIR }),
     progress: ({ part, what }) => show({ is: 'progress', part, what }),
+    restart: {
+      notice: ({ part, what }) => show({ is: 'notice', part, line: what }),
+      restarted: () => note(),
+    },
     signal,
   })
   // What a killed run has left: nothing of it is true any more.
@@ -84,10 +89,11 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     EMBUDO_WORKER_ID: environment.EMBUDO_WORKER_ID ?? `${hostname()}:${config.dataDir}`,
   }
 
+  const stopping = new AbortController()
   const started = { http: new Map<number, number>(), worker: new Map<number, number>() }
   const where: Record<string, string> = {}
   const note = (): void => {
-    if (started.http.size < processes || started.worker.size < 1) return
+    if (stopping.signal.aborted || started.http.size < processes || started.worker.size < 1) return
     writeRunFile(config.dataDir, {
       http: where.http!,
       kafka: addresses.kafkaBrokers,
@@ -106,14 +112,17 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     name: 'http' | 'worker',
     roles: readonly string[],
     count: number,
-    settings: Readonly<Record<string, string>>,
+    port: number,
+    settings: Readonly<Record<string, string>> = {},
   ) => {
     show({ is: 'progress', part: name, what: count === 1 ? 'starting' : `starting ${count} processes` })
     return startSeveral({
       name,
       count,
       roles,
+      port,
       main,
+      signal: AbortSignal.any([signal, stopping.signal]),
       env: { ...env, ...settings },
       logFile: (one) => join(config.dataDir, 'logs', `${one}.log`),
       stopPatienceMs: stopPatienceMs(config),
@@ -128,8 +137,8 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
     })
   }
   // Stopped in reverse: what has been accepted is in the log before the worker ends.
-  await using worker = start('worker', ['project', 'saga'], 1, workerSettings(config))
-  await using http = start('http', ['ingest', 'query'], processes, {})
+  await using worker = start('worker', ['project', 'saga'], 1, config.EMBUDO_WORKER_PORT, workerSettings)
+  await using http = start('http', ['ingest', 'query'], processes, config.EMBUDO_PORT)
 
   const stop = new Promise<never>((_, reject) => {
     const interrupt = () => reject(new EmbudoError('interrupted', 'stopped while starting'))
@@ -152,6 +161,7 @@ export const up = async ({ config, environment, main, signal, show }: UpOptions)
   } catch (error) {
     if (!signal.aborted) throw error
   } finally {
+    stopping.abort()
     show({ is: 'stopping' })
     removeRunFile(config.dataDir)
   }

@@ -1,4 +1,5 @@
 import type { Field } from '../../define/field.ts'
+import type { RefusedEvent } from './answer.ts'
 import { Attendance } from './attendance.ts'
 import { contentId, digest } from './content-id.ts'
 import type { CsvPlan } from './csv-plan.ts'
@@ -6,6 +7,7 @@ import { csvRows } from './csv-rows.ts'
 import { CsvTable } from './csv-table.ts'
 import type { EventLine } from './event-line.ts'
 import type { Draft } from './export.ts'
+import { AmbiguousNumber } from './local-number.ts'
 import { Occurrences } from './occurrences.ts'
 import { readCell } from './plain-csv.ts'
 import type { Row } from './table.ts'
@@ -18,6 +20,8 @@ export interface CsvOptions {
   readonly set: ReadonlyMap<string, string>
   /** Of an event, to know where a value belongs. */
   readonly fieldsOf: (type: string) => readonly Field[]
+  /** Names the file in errors. */
+  readonly name?: string
   /** A row, or an event that was there already, that is not sent. */
   readonly onSkipped: (why: string) => void
 }
@@ -32,7 +36,7 @@ export async function* csvEvents(
   const write = writer(plan, options)
   const attendance = new Attendance()
   let last: Pick<EventLine, 'number' | 'row'> = { number: 0 }
-  for await (const rows of csvRows(pieces, plan.delimiter)) {
+  for await (const rows of csvRows(pieces, plan.delimiter, options.name ?? 'this file')) {
     const events: EventLine[] = []
     for (const { cells, line } of rows) {
       const read = table.read(cells)
@@ -64,13 +68,12 @@ const completed = (draft: Draft, row: Row, plan: CsvPlan, options: CsvOptions): 
     for (const [column, name] of options.map) {
       const field = fields.get(name)
       const cell = row.get(column)
-      if (field !== undefined && cell !== undefined)
-        data[name] = readCell(cell, field, plan.delimiter, plan.reading)
+      if (field !== undefined && cell !== undefined) data[name] = readCell(cell, field, plan.reading)
     }
   }
   for (const [name, value] of options.set) {
     const field = fields.get(name)
-    if (field !== undefined) data[name] = readCell(value, field, plan.delimiter, plan.reading)
+    if (field !== undefined) data[name] = readCell(value, field, plan.reading)
   }
   return { ...draft, data }
 }
@@ -81,8 +84,10 @@ const completed = (draft: Draft, row: Row, plan: CsvPlan, options: CsvOptions): 
  */
 const writer = (plan: CsvPlan, options: CsvOptions) => {
   const occurrences = new Occurrences()
-  return (draft: Draft, place: Pick<EventLine, 'number' | 'row'>): EventLine | undefined => {
+  return (draft: Draft, from: Pick<EventLine, 'number' | 'row'>): EventLine | undefined => {
     const { type, time, data, envelope = {} } = draft
+    const refused = ambiguousIn(data)
+    const place = refused === undefined ? from : { ...from, refused }
     const source = options.source ?? plan.source
     const text = JSON.stringify({ type, source, ...(time === undefined ? {} : { time }), ...envelope, data })
     if (envelope.id !== undefined) return { ...place, text }
@@ -95,6 +100,15 @@ const writer = (plan: CsvPlan, options: CsvOptions) => {
     const id = options.newId?.() ?? contentId(content, occurrence)
     return { ...place, text: `{"id":"${id}",${text.slice(1)}` }
   }
+}
+
+const ambiguousIn = (data: Draft['data']): RefusedEvent | undefined => {
+  for (const name in data) {
+    const value = data[name]
+    if (value instanceof AmbiguousNumber)
+      return { code: 'ambiguous_number', field: `/data/${name}`, detail: value.detail }
+  }
+  return undefined
 }
 
 const push = (events: EventLine[], event: EventLine | undefined): void => {

@@ -1,12 +1,12 @@
 import { EmbudoError } from '../../define/error.ts'
 import type { Field } from '../../define/field.ts'
-import { firstRows } from './csv-rows.ts'
+import { firstRows, openQuote } from './csv-rows.ts'
 import { CsvTable } from './csv-table.ts'
 import type { Export, Reading } from './export.ts'
 import { isAddress, leadIdOfAddress } from './lead-id.ts'
-import { plainNumber } from './local-number.ts'
+import { AmbiguousNumber, type DecimalMark, plainNumber } from './local-number.ts'
 import { instantOf, type LocalTimes } from './local-time.ts'
-import { plainCsv } from './plain-csv.ts'
+import { plainCsv, readCell } from './plain-csv.ts'
 
 /** How a CSV file is read, decided from its first rows, before anything is sent. */
 export interface CsvPlan {
@@ -28,6 +28,7 @@ export interface CsvPlanOptions {
   readonly map: ReadonlyMap<string, string>
   readonly set: ReadonlyMap<string, string>
   readonly times: LocalTimes
+  readonly decimal: DecimalMark | undefined
   readonly secret: string | undefined
   /** `contact`: the tool's own id is preferred to one from the mail address. */
   readonly leadId: 'email' | 'contact'
@@ -41,8 +42,9 @@ export const csvPlan = (
   known: readonly Export[],
   options: CsvPlanOptions,
 ): CsvPlan => {
-  const { delimiter, rows } = firstRows(head, name)
-  const reading = readingOf(delimiter, options)
+  const { delimiter, rows, openQuoteAt } = firstRows(head, name)
+  if (rows.length === 0 && openQuoteAt !== undefined) throw openQuote(name, openQuoteAt)
+  const reading = readingOf(options)
   const planOf = (exports: readonly Export[], isPlain: boolean): CsvPlan | undefined => {
     const table = new CsvTable(exports, reading)
     let columns: readonly string[] | undefined
@@ -63,23 +65,24 @@ export const csvPlan = (
     return plan
   }
   const fields = options.fieldsOf(type)
-  const plain = plainCsv({ type, fields, map, set, source: defaultSource, delimiter })
+  const plain = plainCsv({ type, fields, map, set, source: defaultSource })
   const plan = planOf([plain], true)
   if (plan === undefined) throw new EmbudoError('wrong_use', `${name} is empty: expected a header row`)
   checkSet(set, plan, options)
   return plan
 }
 
-const readingOf = (delimiter: string, options: CsvPlanOptions): Reading => ({
+const readingOf = (options: CsvPlanOptions): Reading => ({
   instant: (text) => (text === undefined ? undefined : (instantOf(text, options.times) ?? text)),
   leadId: (address, own) => {
     if (own !== undefined && options.leadId === 'contact') return own
     return address !== undefined && isAddress(address) ? leadIdOfAddress(address, options.secret) : own
   },
   number: (text) => {
-    const number = text === undefined ? undefined : plainNumber(text, delimiter)
-    return number === undefined ? text : Number(number)
+    const number = text === undefined ? undefined : plainNumber(text, options.decimal)
+    return typeof number === 'string' ? Number(number) : text
   },
+  decimal: options.decimal,
   set: options.set,
 })
 
@@ -89,11 +92,16 @@ const checkSet = (
   { type, fieldsOf }: CsvPlanOptions,
 ): void => {
   const types = plan.isPlain && type !== undefined ? [type] : ['lead_registered', 'webinar_attended']
-  const fields = types.flatMap((each) => fieldsOf(each).map((field) => field.name))
-  for (const name of set.keys()) {
-    if (fields.includes(name)) continue
-    const message = `--set names a field ${name} that ${types.join(' and ')} do not have; fields are ${[...new Set(fields)].join(', ')}`
-    throw new EmbudoError('wrong_use', message)
+  const fields = types.flatMap((each) => fieldsOf(each))
+  for (const [name, value] of set) {
+    const field = fields.find((each) => each.name === name)
+    if (field === undefined) {
+      const names = [...new Set(fields.map((each) => each.name))].join(', ')
+      const message = `--set names a field ${name} that ${types.join(' and ')} do not have; fields are ${names}`
+      throw new EmbudoError('wrong_use', message)
+    }
+    const read = readCell(value, field, plan.reading)
+    if (read instanceof AmbiguousNumber) throw new EmbudoError('wrong_use', `--set ${name}: ${read.detail}`)
   }
 }
 

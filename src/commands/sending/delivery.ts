@@ -131,6 +131,7 @@ export class Delivery<L extends Line> {
       return judge(answer, lines.length)
     } catch (error) {
       if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted', { cause: error })
+      if (reasonOf(error) === 'bad port') throw forbiddenPort(context.baseUrl(url), error)
       // Nobody there from the beginning is a mistake to be told at once, not a fault to be waited out.
       this.foundNobody = !this.#hasBeenAnswered && isNobody(error)
       if (this.foundNobody)
@@ -162,6 +163,15 @@ const backOffMs = (failures: number, random: () => number): number =>
 /** A connection that was made and then lost is another matter. */
 const isNobody = (error: unknown): boolean =>
   error instanceof EmbudoError || !/^(ECONNRESET|EPIPE|UND_ERR_)|timeout/.test(reasonOf(error))
+
+/** fetch never connects to the ports of mail, IRC and the like, as the Fetch standard lists them. */
+const forbiddenPort = (base: string, cause: unknown): EmbudoError =>
+  new EmbudoError(
+    'wrong_use',
+    `${base} has a port that HTTP clients refuse to connect to, since it is another protocol's; let embudo listen ` +
+      'on another one (EMBUDO_PORT, for example 8080) and name that with --url',
+    { cause },
+  )
 
 const gaveUp = (afterMs: number, because: string, accepted: number): EmbudoError =>
   new EmbudoError(

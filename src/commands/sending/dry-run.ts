@@ -22,14 +22,22 @@ export const dryRun = async (
     const skipped = new Skipped()
     const first: string[] = []
     let events = 0
+    let rejected = 0
+    let because = ''
     // A file of any size is looked into; a CSV is read to its end, to say what of it would be sent.
     for await (const lines of fileEvents(source, plan, { ...options, onSkipped: skipped.add })) {
       for (const { text } of lines.slice(0, shown - first.length)) first.push(text)
       events += lines.length
+      for (const { refused, number } of lines) {
+        if (refused === undefined) continue
+        rejected += 1
+        because ||= `line ${number}, ${refused.code}: ${refused.detail}`
+      }
       if (plan.format === 'ndjson' && first.length === shown) break
     }
     if (asJson) {
-      const total = plan.format === 'csv' ? { events, skipped: skipped.byReason } : {}
+      const total =
+        plan.format === 'csv' ? { events: events - rejected, rejected, skipped: skipped.byReason } : {}
       all.push({ file: source.path, ...described(plan, times), ...total, first: first.map(parsed) })
       continue
     }
@@ -39,8 +47,9 @@ export const dryRun = async (
     if (plan.format === 'csv')
       printLine(
         context,
-        `would send ${count(events)} ${events === 1 ? 'event' : 'events'}${skipped.toText()}`,
+        `would send ${count(events - rejected)} ${events - rejected === 1 ? 'event' : 'events'}${skipped.toText()}`,
       )
+    if (rejected > 0) printLine(context, `would reject ${count(rejected)}, the first on ${because}`)
     printLine(context)
   }
   if (asJson) printJson(context, { dryRun: true, files: all })

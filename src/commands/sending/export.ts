@@ -1,3 +1,4 @@
+import type { DecimalMark } from './local-number.ts'
 import type { Row, TableHead } from './table.ts'
 
 /**
@@ -47,8 +48,10 @@ export interface Reading {
   readonly instant: (text: string | undefined) => string | undefined
   /** One-way from the mail address, or the tool's own id of the contact, as far as there is one. */
   readonly leadId: (address: string | undefined, own: string | undefined) => string | undefined
-  /** A number, or the text as it is. */
+  /** A number, or the text as it is, also where it could be one of two. */
   readonly number: (text: string | undefined) => number | string | undefined
+  /** Of numbers that could be read with either. */
+  readonly decimal: DecimalMark | undefined
   /** Fields that have the same value in every event. */
   readonly set: ReadonlyMap<string, string>
 }

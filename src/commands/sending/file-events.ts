@@ -19,7 +19,11 @@ export const fileEvents = (
 ): AsyncGenerator<EventLine[]> => {
   const { newIds, newId, secret } = options
   if (plan.format === 'csv') {
-    return csvEvents(source.pieces(), plan.csv, { ...options, newId: newIds ? newId : undefined })
+    return csvEvents(source.pieces(), plan.csv, {
+      ...options,
+      name: source.name,
+      newId: newIds ? newId : undefined,
+    })
   }
   return ndjsonEvents(source.pieces(), {
     source: options.source ?? options.defaultSource,

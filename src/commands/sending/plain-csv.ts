@@ -3,7 +3,7 @@ import type { Field } from '../../define/field.ts'
 import { nearest } from '../../ingest/nearest.ts'
 import type { Export, Reading } from './export.ts'
 import { isAddress } from './lead-id.ts'
-import { plainNumber } from './local-number.ts'
+import { type AmbiguousNumber, plainNumber } from './local-number.ts'
 import type { Columns } from './table.ts'
 
 export interface PlainCsvOptions {
@@ -13,7 +13,6 @@ export interface PlainCsvOptions {
   readonly map: ReadonlyMap<string, string>
   readonly set: ReadonlyMap<string, string>
   readonly source: string
-  readonly delimiter: string
 }
 
 /** CSV whose header names the fields of one event. `id`, `time`, `source` and `subject` are the event's own. */
@@ -29,7 +28,7 @@ export const plainCsv = (options: PlainCsvOptions): Export => ({
       for (const { index, name, field } of columns) {
         const cell = cells[index]?.trim() ?? ''
         if (cell === '') continue
-        if (field !== undefined) data[name] = readCell(cell, field, options.delimiter, reading)
+        if (field !== undefined) data[name] = readCell(cell, field, reading)
         else if (name === 'time') time = reading.instant(cell)
         else envelope[name] = cell
       }
@@ -67,6 +66,11 @@ const columnsOf = (header: Columns, options: PlainCsvOptions): Column[] => {
       )
     }
   }
+  const same = [...Map.groupBy(columns, ({ name }) => name).values()].find(({ length }) => length > 1)
+  if (same !== undefined) {
+    const named = same.map(({ index }) => header.names[index]!)
+    throw sameField(same[0]!.name, named)
+  }
   if (unknown.length > 0) {
     throw wrongUse(
       `${type} has no field for ${unknown.length === 1 ? 'the column' : 'the columns'} ${unknown.join(', ')}. ` +
@@ -85,6 +89,16 @@ const columnsOf = (header: Columns, options: PlainCsvOptions): Column[] => {
   return columns
 }
 
+/** Whichever was taken, the other would be lost without a word. */
+const sameField = (field: string, columns: readonly string[]): EmbudoError => {
+  const quoted = columns.map((column) => `"${column}"`).join(', ')
+  const advice =
+    new Set(columns).size === columns.length
+      ? `leave out the others, for example --map "${columns.at(-1)}="`
+      : 'rename one of them in the file, or remove it there'
+  return wrongUse(`${columns.length} columns are ${field}: ${quoted}; ${advice}`)
+}
+
 const ofEnvelope = ['id', 'time', 'source', 'subject']
 
 /** "Lead ID" and lead_id are leadId. */
@@ -98,20 +112,17 @@ const alike = (column: string, names: readonly string[]): string | undefined =>
 
 const wrongUse = (message: string): EmbudoError => new EmbudoError('wrong_use', message)
 
-/** What does not look like its kind stays text: the server says what it expected. */
-export const readCell = (cell: string, field: Field, delimiter: string, reading: Reading): unknown => {
+/** What does not look like its kind stays text: the server says what it expected. May be an `AmbiguousNumber`. */
+export const readCell = (cell: string, field: Field, reading: Reading): unknown => {
   const { name, kind } = field
   // As it stands it would be refused: ids stay in the log for ever.
   if (name === 'leadId' && isAddress(cell)) return reading.leadId(cell, undefined)
   switch (kind.is) {
     case 'integer':
-      // Where the comma is the decimal mark a point can only part thousands.
-      if (delimiter === ';' && /^-?\d{1,3}(\.\d{3})+$/.test(cell)) return Number(cell.replaceAll('.', ''))
-      return numberOr(cell, delimiter)
     case 'double':
-      return numberOr(cell, delimiter)
+      return numberOr(cell, reading)
     case 'decimal':
-      return plainNumber(cell, delimiter) ?? cell
+      return plainNumber(cell, reading.decimal) ?? cell
     case 'boolean':
       return /^(true|yes)$/i.test(cell) ? true : /^(false|no)$/i.test(cell) ? false : cell
     case 'strings':
@@ -123,7 +134,8 @@ export const readCell = (cell: string, field: Field, delimiter: string, reading:
   }
 }
 
-const numberOr = (cell: string, delimiter: string): number | string => {
-  const number = plainNumber(cell, delimiter)
-  return number === undefined ? cell : Number(number)
+const numberOr = (cell: string, { decimal }: Reading): number | string | AmbiguousNumber => {
+  const number = plainNumber(cell, decimal)
+  if (number === undefined) return cell
+  return typeof number === 'string' ? Number(number) : number
 }

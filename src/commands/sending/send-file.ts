@@ -47,6 +47,11 @@ export const sendFile = async (
   const events = fileEvents(source, plan, { ...options.events, onSkipped: skipped.add })
   const remaining = before === undefined ? events : after(before.done, events)
   const limits = { lines: linesAtRate(rate, linesTogether), idleMs: source.path === '-' ? idleMs : undefined }
+  // A file that was never made says nothing: the one before is where the rejects of this file stand.
+  const rejectsNow = () =>
+    rejects.bytes === 0 && before !== undefined
+      ? { rejects: before.rejects, rejectsBytes: before.rejectsBytes, rejectsDigest: before.rejectsDigest }
+      : { rejects: rejects.path, rejectsBytes: rejects.bytes, rejectsDigest: rejects.digest }
   const stateNow = (finishedAt: string | null): SendingState | undefined =>
     begun === undefined
       ? undefined
@@ -56,9 +61,7 @@ export const sendFile = async (
           line,
           accepted: begun.accepted + sender.delivery.accepted - acceptedBefore,
           rejected: begun.rejected + rejects.count - rejectedBefore,
-          rejects: rejects.path,
-          rejectsBytes: rejects.bytes,
-          rejectsDigest: rejects.digest,
+          ...rejectsNow(),
           finishedAt,
         }
   remember(stateNow(null))

@@ -9,6 +9,7 @@ import type { FileEventsOptions } from './file-events.ts'
 import type { PlannedFile } from './file-plan.ts'
 import { onSecondInterrupt } from './interrupt.ts'
 import type { LocalTimes } from './local-time.ts'
+import { openRejects, openRejectsText } from './open-rejects.ts'
 import { RejectsFile, rejectsPath } from './rejects.ts'
 import { sendFile } from './send-file.ts'
 import { Sender } from './sender.ts'
@@ -31,7 +32,7 @@ export interface SendFilesOptions {
   readonly json: boolean
 }
 
-/** Sends each file from where it stands, one after the other. Throws once something was rejected or broke off. */
+/** Sends each file from where it stands, one after the other. Throws once something was rejected, also by an earlier run, or broke off. */
 export const sendFiles = async (files: readonly PlannedFile[], options: SendFilesOptions): Promise<void> => {
   const { context, json } = options
   const to = destinationOf(options.url, context)
@@ -40,7 +41,7 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
     if (!json) printLine(context, text)
   }
   const { bold, dim } = coloursOf(context.isTerminal)
-  const open = files.filter((_, index) => standings[index]!.is !== 'finished')
+  const toSend = files.filter((_, index) => standings[index]!.is !== 'finished')
   for (const [index, { source, plan }] of files.entries()) {
     const found = standings[index]!
     const what = source.path === '-' ? 'standard input' : source.name
@@ -53,7 +54,7 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
   using rejects = rejectsOf(files, standings, options)
   using _ = onSecondInterrupt(context.signal)
   const skipped = new Skipped()
-  const total = open.reduce((sum, { source }) => sum + (source.bytes ?? Number.NaN), 0)
+  const total = toSend.reduce((sum, { source }) => sum + (source.bytes ?? Number.NaN), 0)
   const sender = new Sender<EventLine>({
     context,
     url: options.url,
@@ -92,14 +93,11 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
     if (!sender.delivery.foundNobody)
       printSummary({ sender, rejects, skipped, isComplete, files, standings }, json, context)
   }
-  const rejected = rejects.count + rejects.earlier
-  if (rejected > 0) {
-    const what = rejected === 1 ? 'one event was' : `${count(rejected)} events were`
-    throw new EmbudoError(
-      'events_rejected',
-      `${what} not accepted: ${rejects.path} says why; mend them there, then: npx embudo send ${rejects.path}`,
-      { facts: { rejected, file: rejects.path } },
-    )
+  const open = openRejects(rejects, standings)
+  if (open.length > 0) {
+    const rejected = open.reduce((sum, { events }) => sum + events, 0)
+    const facts = { rejected, file: open.at(-1)!.path, files: open.map(({ path }) => path) }
+    throw new EmbudoError('events_rejected', open.map(openRejectsText).join('\n'), { facts })
   }
 }
 

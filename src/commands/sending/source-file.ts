@@ -1,5 +1,5 @@
 import { open, stat } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { EmbudoError, messageOf } from '../../define/error.ts'
 import type { CommandContext } from '../context.ts'
 import { decompressed } from './compression.ts'
@@ -64,7 +64,7 @@ const fileAt = async (path: string): Promise<Source> => {
     if (found.isDirectory()) throw new Error('it is a folder; name the files in it')
     size = found.size
   } catch (cause) {
-    throw new EmbudoError('file_unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause })
+    throw unreadable(path, cause)
   }
   let bytesRead = 0
   return {
@@ -95,6 +95,17 @@ const fileAt = async (path: string): Promise<Source> => {
   }
 }
 
+const unreadable = (path: string, cause: unknown): EmbudoError => {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
+  const advice =
+    code === 'ENOENT' || code === 'ENOTDIR'
+      ? `there is no such file; look at the name and at the folder it is told from (${resolve('.')})`
+      : code === 'EACCES' || code === 'EPERM'
+        ? 'you may not read it; ask its owner, or give yourself the right with chmod'
+        : messageOf(cause)
+  return new EmbudoError('file_unreadable', `${path} cannot be read: ${advice}`, { cause })
+}
+
 const headBytes = 256 * 1024
 const pieceBytes = 1024 * 1024
 
@@ -103,6 +114,6 @@ async function* read(path: string, highWaterMark: number): AsyncGenerator<Buffer
     await using file = await open(path)
     yield* file.createReadStream({ autoClose: false, highWaterMark })
   } catch (cause) {
-    throw new EmbudoError('file_unreadable', `${path} cannot be read: ${messageOf(cause)}`, { cause })
+    throw unreadable(path, cause)
   }
 }

@@ -21,6 +21,7 @@ export const printSummary = (summary: Summary, asJson: boolean, context: Command
   const { sender, rejects, skipped, isComplete } = summary
   const { accepted, resentUnknown, position } = sender.delivery
   const { ms, sent } = sender
+  const before = ofRunsBefore(summary.standings)
   if (asJson) {
     printJson(context, {
       complete: isComplete,
@@ -29,6 +30,7 @@ export const printSummary = (summary: Summary, asJson: boolean, context: Command
       rejected: rejects.count,
       skipped: skipped.total,
       skippedBecause: skipped.byReason,
+      before,
       rejects: rejects.count + rejects.earlier > 0 ? rejects.path : null,
       duplicateRisk: resentUnknown,
       lastPosition: position ?? null,
@@ -51,9 +53,23 @@ export const printSummary = (summary: Summary, asJson: boolean, context: Command
     context,
     `${green('accepted')}  ${count(accepted)} ${accepted === 1 ? 'event' : 'events'} in ${span(ms)}, ${rate(accepted, ms)}`,
   )
-  const rejected = rejects.count + rejects.earlier
-  if (rejected > 0) printLine(context, `${red('rejected')}  ${count(rejected)}, see ${rejects.path}`)
+  if (rejects.count > 0)
+    printLine(context, `${red('rejected')}  ${count(rejects.count)}, see ${rejects.path}`)
   if (skipped.total > 0) printLine(context, `left out  ${skipped.reasons()}`)
   if (resentUnknown > 0)
     printLine(context, dim(`${count(resentUnknown)} were sent again after a lost answer, with the same ids`))
+  if (before.accepted + before.rejected > 0) {
+    const text = `not counted above, of earlier runs: ${count(before.accepted)} accepted, ${count(before.rejected)} rejected`
+    printLine(context, dim(text))
+  }
+}
+
+const ofRunsBefore = (standings: readonly Standing[]): { accepted: number; rejected: number } => {
+  const before = { accepted: 0, rejected: 0 }
+  for (const found of standings) {
+    if (found.is === 'new') continue
+    before.accepted += found.state.accepted
+    before.rejected += found.state.rejected
+  }
+  return before
 }

@@ -1,6 +1,8 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { stderr } from 'node:process'
 import { describe, expect, it } from 'vitest'
-import { untilGone } from '../../processes.ts'
+import { until, untilGone } from '../../processes.ts'
 import { finished, Program } from '../../program.ts'
 import { funnelEvent, ndjson } from './load.ts'
 import { expectExactlyOnce } from './oracle.ts'
@@ -83,12 +85,22 @@ describe('embudo up', { timeout: 300_000 }, () => {
     await send(program, 0, 10)
   })
 
-  it('ends with status 1 and leaves nothing when one of its parts dies, saying which', async () => {
+  it('ends with status 1 and leaves nothing when one of its parts does not come up again, saying which', async () => {
     await using program = await Program.start()
     const processes = await program.processes()
+    const [host, port] = program.run.kafka.split(':')
     process.kill(program.run.pids.kafka?.at(-1) ?? 0, 'SIGKILL')
-    await untilGone(processes, 60_000)
+    await using other = createServer((socket) => socket.destroy())
+    await until('its port is taken', async () => {
+      other.listen(Number(port), host)
+      return await once(other, 'listening').then(
+        () => true,
+        () => false,
+      )
+    })
+    await untilGone(processes, 90_000)
     expect(await program.stop()).toBe(1)
+    expect(program.said).toContain(`Port ${port} on 127.0.0.1, configured for kafka, is taken`)
     expect(program.said).toContain('embedded kafka ended by itself')
   })
 })

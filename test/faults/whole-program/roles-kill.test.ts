@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../processes.ts'
@@ -12,7 +14,8 @@ const standstillMs = 12_000
 let program: Program
 let load: Load
 beforeAll(async () => {
-  program = await Program.start({ EMBUDO_INGEST_PROCESSES: '2' })
+  // The worker has ended before the others do, where all are told to at once.
+  program = await Program.start({ EMBUDO_INGEST_PROCESSES: '2', EMBUDO_STOP_DELAY_MS: '2000' })
   load = startLoad(program)
 })
 afterAll(async () => {
@@ -60,15 +63,38 @@ describe('under load', { timeout: 240_000 }, () => {
     }
   })
 
-  it('all http processes that are killed with -9 at once are started again', async () => {
+  it('all http processes that are killed with -9 at once are started again on their port', async () => {
     await untilMoreIsAccepted(100)
+    const { address } = await httpProcesses()
     await program.killRole('http')
+    expect((await httpProcesses()).address).toBe(address)
     await untilMoreIsAccepted(100)
   })
 
-  it('SIGTERM stops all of it with status 0 and what was accepted stays', async () => {
+  it('a port that somebody else takes meanwhile is said to be, and taken again when it is free', async () => {
+    const { address } = await httpProcesses()
+    const port = Number(new URL(address).port)
+    await program.signal('http', 'SIGKILL')
+    const other = createServer((socket) => socket.destroy())
+    await until('the port is taken', async () => {
+      other.listen(port, '127.0.0.1')
+      return await once(other, 'listening').then(
+        () => true,
+        () => false,
+      )
+    })
+    await until('it is said', () => program.said.includes(`port ${port} on 127.0.0.1 is taken`))
+    other.close()
+    await untilMoreIsAccepted(100)
+    expect((await httpProcesses()).address).toBe(address)
+  })
+
+  it('SIGTERM stops all of it with status 0 and what was accepted stays, also where each is told', async () => {
     await untilMoreIsAccepted(500)
+    const before = program.said.length
+    await program.signal('worker', 'SIGTERM')
     expect(await program.stop()).toBe(0)
+    expect(program.said.slice(before)).not.toContain('starting it again')
     expect(await program.survivors()).toEqual([])
     await program.start()
     await untilMoreIsAccepted(100)

@@ -49,6 +49,7 @@ describe('the exports of other tools', () => {
       instant: (text?: string) => text,
       leadId: () => 'lead-1',
       number: () => 1,
+      decimal: undefined,
       set: new Map([['webinarId', 'W-1']]),
     }
     const met = new Set<string>()

@@ -3,7 +3,7 @@ import { secondsOf } from '../../../src/commands/sending/attendance.ts'
 import { contentId, digest } from '../../../src/commands/sending/content-id.ts'
 import { leadIdOfAddress } from '../../../src/commands/sending/lead-id.ts'
 import { lineHas, lineKeys } from '../../../src/commands/sending/line-keys.ts'
-import { plainNumber } from '../../../src/commands/sending/local-number.ts'
+import { AmbiguousNumber, plainNumber } from '../../../src/commands/sending/local-number.ts'
 import { instantOf } from '../../../src/commands/sending/local-time.ts'
 import { Occurrences } from '../../../src/commands/sending/occurrences.ts'
 import { textLines } from '../../../src/commands/sending/text-lines.ts'
@@ -46,17 +46,36 @@ describe('a time in an export', () => {
 
 describe('a number in a cell', () => {
   it.each([
-    ['1,234.50', ',', '1234.50'],
-    ['1.234,50', ';', '1234.50'],
-    ['0,83', ',', '0.83'],
-    ['1,234', ',', '1234'],
-    ['1,234', ';', '1.234'],
-    ['49.00', ';', '49.00'],
-    ['-7', ',', '-7'],
-    ['long', ',', undefined],
-  ])('%s in a file parted by %s', (cell, delimiter, number) =>
-    expect(plainNumber(cell, delimiter)).toBe(number),
-  )
+    ['1,234.50', '1234.50'],
+    ['1.234,50', '1234.50'],
+    ['1,234.567', '1234.567'],
+    ['1.234.567', '1234567'],
+    ['1,234,567', '1234567'],
+    ['0,83', '0.83'],
+    ['0.125', '0.125'],
+    ['-0,125', '-0.125'],
+    ['1234.567', '1234.567'],
+    ['1 234,567', '1234.567'],
+    ['49.00', '49.00'],
+    ['-7', '-7'],
+    ['long', undefined],
+  ])('%s says itself what it is', (cell, number) => {
+    for (const decimal of [undefined, ',', '.'] as const) expect(plainNumber(cell, decimal)).toBe(number)
+  })
+
+  it.each([
+    ['1.234', '1.234', '1234'],
+    ['1,234', '1.234', '1234'],
+    ['-12,500', '-12.500', '-12500'],
+    ['100.000', '100.000', '100000'],
+  ])('%s may be one of two until somebody says', (cell, decimals, thousands) => {
+    const read = plainNumber(cell, undefined)
+    expect(read).toBeInstanceOf(AmbiguousNumber)
+    expect(JSON.stringify(read)).toBe(`"${decimals} or ${thousands}"`)
+    const mark = cell.includes(',') ? ',' : '.'
+    expect(plainNumber(cell, mark)).toBe(decimals)
+    expect(plainNumber(cell, mark === ',' ? '.' : ',')).toBe(thousands)
+  })
 })
 
 describe('what a line has', () => {

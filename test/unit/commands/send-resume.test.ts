@@ -250,6 +250,38 @@ describe('rejects', () => {
     expect(await readFile(`${path}.rejects.ndjson`, 'utf8')).toBe(kept)
   })
 
+  it('of a run before are not counted with those of this one', async () => {
+    const stop = new AbortController()
+    await using server = await scriptedServer((request, before) => {
+      if (before === 0) stop.abort()
+      return rejecting(request)
+    })
+    const bad = attended(0, { attendanceDuration: 'long' })
+    const path = await file('a.ndjson', [bad, many(5_002)].join('\n'))
+    await run(sendCommand, ['send', path, '--url', server.url], { signal: stop.signal })
+    const resumed = await run(sendCommand, ['send', path, '--url', server.url])
+    expect(resumed.out).toMatch(/accepted {2}3 events/)
+    expect(resumed.out).not.toMatch(/^rejected/m)
+    expect(resumed.out).toContain('not counted above, of earlier runs: 4,999 accepted, 1 rejected')
+    expect(resumed).toMatchObject({ status: 1, err: expect.stringContaining('one event was not accepted') })
+  })
+
+  it('of a file that is done are a failure until they are mended and sent', async () => {
+    await using server = await scriptedServer(rejecting)
+    const path = await file('a.ndjson', attended(1, { attendanceDuration: 'long' }))
+    const rejects = `${path}.rejects.ndjson`
+    const send = async (what: string) => await run(sendCommand, ['send', what, '--url', server.url])
+    await send(path)
+    expect(await send(path)).toMatchObject({
+      status: 1,
+      out: expect.stringContaining('nothing was sent'),
+      err: expect.stringContaining(`one event was not accepted: ${rejects} says why`),
+    })
+    await writeFile(rejects, (await readFile(rejects, 'utf8')).replace('"long"', '90'))
+    expect(await send(rejects)).toMatchObject({ status: 0 })
+    expect(await send(path)).toMatchObject({ status: 0, err: '' })
+  })
+
   it('of two runs of one file stand in one file, each once', async () => {
     const stop = new AbortController()
     await using server = await scriptedServer((request, before) => {
@@ -395,7 +427,8 @@ describe('files', () => {
     const path = await file('c.csv', 'E-Mail;webinarId;Dauer;Punkte\nada@example.com;W-1;1.200;0,5\n')
     const maps = ['E-Mail=leadId', 'Dauer=attendanceDuration', 'Punkte=engagementScore']
     const args = maps.flatMap((map) => ['--map', map])
-    await run(sendCommand, ['send', path, '--type', 'webinar_attended', ...args, '--url', server.url])
+    args.push('--decimal', ',', '--url', server.url)
+    await run(sendCommand, ['send', path, '--type', 'webinar_attended', ...args])
     expect(eventsIn(server.received)[0]?.data).toEqual({
       leadId: expect.stringMatching(/^lead-[0-9a-f]{32}$/),
       webinarId: 'W-1',

@@ -251,7 +251,10 @@ describe('send', () => {
 
   it('says what is wrong before it sends anything', async () => {
     const missing = await run(sendCommand, ['send', join(folder, 'none.ndjson')])
-    expect(missing).toMatchObject({ status: 1, err: expect.stringContaining('none.ndjson cannot be read') })
+    expect(missing).toMatchObject({
+      status: 1,
+      err: expect.stringMatching(/none\.ndjson cannot be read: there is no such file/),
+    })
     const noType = await run(sendCommand, ['send', await file('c.csv', 'a\n1\n')])
     expect(noType).toMatchObject({ status: 2, err: expect.stringContaining('--type') })
     const closed = await scriptedServer(allAccepted)

@@ -1,0 +1,33 @@
+/**
+ * The port of one process, or of several that share it: what the first of them takes stays theirs, whoever of them
+ * is started again. Were a free one (0) asked for anew, clients would be lost.
+ */
+export class KeptPort {
+  #told: number
+  #taken: number | undefined
+  #living = 0
+
+  constructor(wanted: number) {
+    this.#told = wanted
+  }
+
+  /** What a process that is about to start is to listen on. */
+  forNext(): number {
+    this.#living += 1
+    return this.#told
+  }
+
+  /** `address` as a URL. */
+  taken(address: string): void {
+    this.#taken ??= Number(new URL(address).port)
+  }
+
+  /**
+   * Siblings are handed one socket if they ask for the same port, be it 0: as long as one of them lives, the others
+   * are told what it was told.
+   */
+  ended(): void {
+    this.#living -= 1
+    if (this.#living === 0 && this.#taken !== undefined) this.#told = this.#taken
+  }
+}
