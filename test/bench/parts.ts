@@ -6,6 +6,7 @@ import { createClient } from '@clickhouse/client'
 import { Client } from 'pg'
 import type { Environment } from '../../src/embedded/java.ts'
 import { type EmbeddedAddresses, startEmbedded } from '../../src/embedded/start.ts'
+import { workerNiceness } from '../../src/supervisor/several.ts'
 
 /** Kafka, a registry, Postgres and ClickHouse, with a topic prefix and databases that nobody else uses. */
 export interface BenchParts extends AsyncDisposable {
@@ -72,6 +73,7 @@ const addressesOf = async (
     await startEmbedded({
       dataDir: join(dataDir, 'parts'),
       parts: new Set(['kafka', 'registry', 'postgres', 'clickhouse']),
+      storeNiceness: workerNiceness,
       progress: ({ part, what }) => progress(`${part}: ${what}`),
     }),
   )
