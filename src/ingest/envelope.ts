@@ -60,6 +60,12 @@ const extensionName = /^[a-z0-9]{1,64}$/
 export const maxExtensions = 16
 const maxExtensionCharacters = 1_024
 
+/** What a document says of extension attributes; their number, and what text may hold, no JSON Schema can say. */
+export const extensionValue = z
+  .union([z.string().max(maxExtensionCharacters), z.number(), z.boolean(), z.null()])
+  .meta({ description: 'An extension attribute of CloudEvents.' })
+export const attributeNames = { pattern: extensionName.source }
+
 export const isExtensionName = (name: string): boolean => extensionName.test(name)
 
 /** An extension's value as header text, or undefined where it is none of CloudEvents' types. */

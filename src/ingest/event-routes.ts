@@ -3,7 +3,7 @@ import { type Catalog, type EventDefinition, topicName } from '../define/catalog
 import { pageOf } from '../http/page.ts'
 import { problem, problemSchema } from '../http/problem.ts'
 import { type Route, route } from '../http/route.ts'
-import { envelopeFields } from './envelope.ts'
+import { attributeNames, envelopeFields, extensionValue } from './envelope.ts'
 import { eventErrorCodes } from './event-error.ts'
 import { dataSchema } from './event-schema.ts'
 import { exampleEvent } from './example.ts'
@@ -151,7 +151,8 @@ const requestBody = (events: readonly EventDefinition[]) => {
 const eventSchema = (event: EventDefinition): z.ZodObject =>
   z
     .object({ ...envelopeFields, type: z.literal(event.type), data: dataSchema(event) })
-    .meta({ id: event.type })
+    .catchall(extensionValue)
+    .meta({ id: event.type, propertyNames: attributeNames })
 
 const shownType = (event: EventDefinition, prefix: string) => ({
   type: event.type,

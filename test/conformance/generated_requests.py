@@ -32,6 +32,11 @@ def before_call(context, case, **kwargs):
             complete(event, subjects)
 
 
+ATTRIBUTES = (
+    "specversion id source type time subject datacontenttype dataschema correlationid causationid traceparent data"
+).split()
+
+
 @cache
 def subjects_of(document):
     types = requests.get(document.replace("/openapi.json", "/api/event-types"), timeout=10).json()
@@ -40,6 +45,9 @@ def subjects_of(document):
 
 def complete(event, subjects):
     data = event["data"]
+    # Of the attributes that the document does not name there may be 16, however many it does name.
+    for name in [name for name in event if name not in ATTRIBUTES][16:]:
+        del event[name]
     # The subject is said twice: in the envelope, and in the data by the field that the topic names.
     if event.get("subject") is not None:
         event["subject"] = data[subjects[event["type"]]]
