@@ -1,12 +1,33 @@
 import type { LogBatch, LogRecord } from '../log/port.ts'
 import { DedupWindow } from './dedup-window.ts'
 import type { IdentityHash } from './identity-hash.ts'
+import { markOf } from './mark.ts'
+import type { Advance } from './positions.ts'
 
 /** A batch of the log without its duplicates: `records` may be empty. */
 export interface DistinctBatch extends LogBatch {
   /** The last record of the log's batch, whether it counts or not: a reader stands behind it afterwards. */
   readonly last: LogRecord
   readonly duplicates: number
+}
+
+/**
+ * The step behind batches that follow one another, of whose records so many were applied or parked: the others were
+ * of no interest.
+ */
+export const advanceBehind = (
+  batches: readonly DistinctBatch[],
+  { applied, deadLettered = 0 }: { readonly applied: number; readonly deadLettered?: number },
+): Advance => {
+  let [records, duplicates, markers] = [0, 0, 0]
+  for (const batch of batches) {
+    records += batch.records.length
+    duplicates += batch.duplicates
+    markers += batch.markers
+  }
+  const { last } = batches.at(-1)!
+  const counts = { applied, deadLettered, ignored: records - applied - deadLettered, duplicates, markers }
+  return { nextOffset: last.offset + 1, mark: markOf(last), counts }
 }
 
 export interface DistinctOptions {
@@ -40,7 +61,7 @@ export async function* distinct(
       if (isDuplicate) duplicates++
       else records.push(record)
     }
-    const { topic, partition, highWatermark } = batch
-    if (last.offset >= from) yield { topic, partition, highWatermark, records, last, duplicates }
+    const { topic, partition, highWatermark, markers } = batch
+    if (last.offset >= from) yield { topic, partition, highWatermark, markers, records, last, duplicates }
   }
 }

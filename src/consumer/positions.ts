@@ -21,6 +21,27 @@ export interface Position extends PartitionOf {
   readonly mark: string
 }
 
+/**
+ * What became of records: every one that was read is in exactly one of these, but for `markers`, which are offsets
+ * that hold no record (the ends of other producers' transactions). Kept beside the position, and moved with it.
+ */
+export interface Counts {
+  readonly applied: number
+  /** Read, and of no interest to the reader. */
+  readonly ignored: number
+  readonly duplicates: number
+  /** Parked, whatever is decided about them later; one that is applied in the end is counted there instead. */
+  readonly deadLettered: number
+  readonly markers: number
+}
+
+/** A step forward: where a reader stands after it, and what became of the records it has passed. */
+export interface Advance {
+  readonly nextOffset: number
+  readonly mark: string
+  readonly counts: Counts
+}
+
 export type Sql = Pick<Pool | PoolClient, 'query'>
 
 /**
@@ -31,8 +52,8 @@ export type Sql = Pick<Pool | PoolClient, 'query'>
 export const raiseEpoch = (pool: Pool, of: PartitionOf, startOffset: number): Promise<Position> =>
   transaction(pool, async (client) => {
     const { rows } = await client.query<StoredPosition>(
-      `insert into embudo.positions as p (reader, generation, topic, partition, next_offset, epoch, mark)
-       values ($1, $2, $3, $4, $5, 1, '')
+      `insert into embudo.positions as p (reader, generation, topic, partition, next_offset, origin, epoch, mark)
+       values ($1, $2, $3, $4, $5, $5, 1, '')
        on conflict (reader, generation, topic, partition) do update set epoch = p.epoch + 1
        returning next_offset, epoch, mark`,
       [of.reader, of.generation, of.topic, of.partition, startOffset],
@@ -59,28 +80,32 @@ export const readPositions = async (sql: Sql, reader: string, generation: number
  * Moves a position inside the caller's transaction, and locks it to the transaction's end. Throws
  * `position_moved` where somebody else has raised the epoch or moved it: nothing of the transaction may stay.
  */
-export const movePosition = async (
-  client: Sql,
-  position: Position,
-  to: { readonly nextOffset: number; readonly mark: string },
-): Promise<Position> => {
-  const { rowCount } = await client.query(
-    `update embudo.positions set next_offset = $1, mark = $2, moved_at = now()
-     where reader = $3 and generation = $4 and topic = $5 and partition = $6 and next_offset = $7 and epoch = $8`,
-    [
-      to.nextOffset,
-      to.mark,
-      position.reader,
-      position.generation,
-      position.topic,
-      position.partition,
-      position.nextOffset,
-      position.epoch,
-    ],
-  )
+export const movePosition = async (client: Sql, position: Position, to: Advance): Promise<Position> => {
+  const { rowCount } = await client.query(movingSql, movingParameters(position, to))
   if (rowCount !== 1) throw positionMoved(position)
-  return { ...position, ...to }
+  return movedTo(position, to)
 }
+
+/**
+ * The one statement that moves a position, where the epoch and the offset are still those of `movingParameters`.
+ * Its parameters are the first 13 of whatever statement it is a part of.
+ */
+export const movingSql = `update embudo.positions set next_offset = $1, mark = $2, moved_at = now(),
+    applied = applied + $9, ignored = ignored + $10, duplicates = duplicates + $11,
+    dead_lettered = dead_lettered + $12, markers = markers + $13
+  where reader = $3 and generation = $4 and topic = $5 and partition = $6 and next_offset = $7 and epoch = $8`
+
+export const movingParameters = (position: Position, { nextOffset, mark, counts }: Advance): unknown[] => [
+  ...[nextOffset, mark, position.reader, position.generation, position.topic, position.partition],
+  ...[position.nextOffset, position.epoch],
+  ...[counts.applied, counts.ignored, counts.duplicates, counts.deadLettered, counts.markers],
+]
+
+export const movedTo = (position: Position, { nextOffset, mark }: Advance): Position => ({
+  ...position,
+  nextOffset,
+  mark,
+})
 
 export const positionMoved = ({
   reader,

@@ -10,6 +10,8 @@ export interface DecodeOptions {
   readonly checkCrc?: boolean
   /** What one compressed batch may unfold into. Default 256 MiB. */
   readonly maxBatchBytes?: number
+  /** Told how many offsets from `from` on are markers of transactions, and hold no record. */
+  readonly passMarkers?: (offsets: number) => void
 }
 
 /**
@@ -53,9 +55,13 @@ function batchEnd(bytes: Buffer, at: number): number | undefined {
 function decodeBatch(batch: Buffer, options: DecodeOptions, into: LogRecord[]): void {
   const baseOffset = readInt64(batch, AT.baseOffset)
   const from = options.from ?? 0
-  if (baseOffset + batch.readInt32BE(AT.lastOffsetDelta) < from) return
+  const lastOffset = baseOffset + batch.readInt32BE(AT.lastOffsetDelta)
+  if (lastOffset < from) return
   const attributes = batch.readInt16BE(AT.attributes)
-  if (attributes & ATTRIBUTE.control) return
+  if (attributes & ATTRIBUTE.control) {
+    options.passMarkers?.(lastOffset + 1 - Math.max(baseOffset, from))
+    return
+  }
   if (options.checkCrc !== false && crc32c(batch, AT.attributes) !== batch.readUInt32BE(AT.crc)) {
     throw corrupt(batch, 0, 'has another checksum than it says')
   }

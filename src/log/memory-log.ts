@@ -212,7 +212,7 @@ class MemoryReader implements LogReader {
         if (last === undefined) await stored.more(ends)
         else {
           next = last.offset + 1
-          yield { topic, partition, records, highWatermark: stored.end }
+          yield { topic, partition, records, highWatermark: stored.end, markers: 0 }
         }
       }
       if (!signal.aborted) throw closed()

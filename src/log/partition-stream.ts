@@ -17,6 +17,8 @@ export class PartitionStream {
   readonly #checkCrc: boolean
   readonly #fetched: Fetched[] = []
   #bufferedBytes = 0
+  /** Passed since the last batch that was taken. */
+  #markers = 0
   #highWatermark: number | undefined
   #error: Error | undefined
   #wake: (() => void) | undefined
@@ -70,8 +72,18 @@ export class PartitionStream {
         this.#bufferedBytes -= fetched.bytes.length
         hasTaken()
         const { topic, partition } = this
-        const records = decodeBatches(fetched.bytes, { from: fetched.from, checkCrc: this.#checkCrc })
-        if (records.length > 0) return { topic, partition, records, highWatermark: fetched.highWatermark }
+        const records = decodeBatches(fetched.bytes, {
+          from: fetched.from,
+          checkCrc: this.#checkCrc,
+          passMarkers: (offsets) => {
+            this.#markers += offsets
+          },
+        })
+        if (records.length > 0) {
+          const markers = this.#markers
+          this.#markers = 0
+          return { topic, partition, records, highWatermark: fetched.highWatermark, markers }
+        }
       } else if (this.#error) {
         throw this.#error
       } else {

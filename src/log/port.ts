@@ -62,6 +62,11 @@ export interface LogBatch {
   readonly records: readonly LogRecord[]
   /** One past the last record that consumers may read, as the broker said with this batch. */
   readonly highWatermark: number
+  /**
+   * Offsets between the batch before and the last record of this one that hold no record: the markers of other
+   * producers' transactions. With a read's first batch, those from where the read began.
+   */
+  readonly markers: number
 }
 
 export interface PartitionBounds {

@@ -1,7 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
 import type { DistinctBatch } from '../consumer/distinct.ts'
-import { markOf } from '../consumer/mark.ts'
-import { movePosition, type Position } from '../consumer/positions.ts'
+import { type Advance, movePosition, type Position } from '../consumer/positions.ts'
 import type { DomainEvent } from '../define/event.ts'
 import type { AwaitsDefinition, SagaDefinition } from '../define/saga.ts'
 import type { Codec } from '../log/codec.ts'
@@ -25,7 +24,7 @@ export const takeIn = async (
   versions: SagaVersions,
   position: Position,
   events: readonly DomainEvent[],
-  to: Pick<Position, 'nextOffset' | 'mark'>,
+  to: Advance,
 ): Promise<Position> =>
   transaction(pool, async (client) => {
     const moved = await movePosition(client, position, to)
@@ -68,12 +67,6 @@ const copied = (event: DomainEvent): DomainEvent => ({
   correlationId: event.correlationId,
   causationId: event.causationId,
   traceparent: event.traceparent,
-})
-
-/** Where a reader stands after a batch. */
-export const positionAfter = ({ last }: DistinctBatch): Pick<Position, 'nextOffset' | 'mark'> => ({
-  nextOffset: last.offset + 1,
-  mark: markOf(last),
 })
 
 export const typesOfInterest = ({ newest, all }: SagaVersions): Set<string> =>

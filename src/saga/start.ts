@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { startConsumer } from '../consumer/consumer.ts'
+import { advanceBehind } from '../consumer/distinct.ts'
 import type { Membership } from '../consumer/membership.ts'
 import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
@@ -12,7 +13,7 @@ import type { Log } from '../log/port.ts'
 import type { ObserveEffect } from '../telemetry/observers.ts'
 import type { Appender } from './appender.ts'
 import { connectEffects, repeat } from './effects.ts'
-import { eventsOfInterest, positionAfter, type SagaVersions, takeIn, typesOfInterest } from './intake.ts'
+import { eventsOfInterest, type SagaVersions, takeIn, typesOfInterest } from './intake.ts'
 import { checked } from './load.ts'
 import { publishOutbox } from './outbox.ts'
 import { Runner } from './runner.ts'
@@ -118,7 +119,8 @@ export const startSagas = async (parts: SagaParts): Promise<Sagas> => {
           run: async (position, batches) => {
             for await (const batch of batches) {
               const events = await eventsOfInterest(parts.codec, types, batch)
-              position = await takeIn(pool, versions, position, events, positionAfter(batch))
+              const to = advanceBehind([batch], { applied: events.length })
+              position = await takeIn(pool, versions, position, events, to)
               if (events.length > 0) runner.wake()
             }
           },

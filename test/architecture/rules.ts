@@ -19,7 +19,8 @@ const known: Readonly<Record<string, readonly string[]>> = {
   postgres: [],
   telemetry: ['log'],
   consumer: ['log', 'postgres'],
-  projection: ['log', 'consumer', 'postgres', 'telemetry'],
+  'dead-letter': ['log', 'consumer', 'postgres', 'privacy'],
+  projection: ['log', 'consumer', 'postgres', 'telemetry', 'dead-letter'],
   saga: ['log', 'consumer', 'postgres', 'privacy', 'telemetry'],
   // How a route is written, a body read, a problem answered: all that these see of HTTP.
   ingest: ['log', 'privacy', 'telemetry', 'http'],
@@ -45,7 +46,7 @@ const clients: Readonly<Record<string, RegExp>> = {
   kafkajs: /^src\/log\//,
   '@kafkajs/confluent-schema-registry': /^src\/log\//,
   avsc: /^src\/(log\/|schema\/check\.ts$)/,
-  pg: /^src\/(consumer|projection|saga|query|postgres|telemetry)\//,
+  pg: /^src\/(consumer|projection|dead-letter|saga|query|postgres|telemetry)\//,
   'node-pg-migrate': /^src\/postgres\//,
   '@clickhouse/client': /^src\/(projection\/clickhouse|query)\//,
   express: /^src\/(http|ingest|query|saga|projection)\//,

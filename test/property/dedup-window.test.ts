@@ -70,7 +70,8 @@ async function* batchesOf(
   const ends = [...new Set([...cuts, records.length])].filter((end) => end > from).toSorted((a, b) => a - b)
   for (const [index, end] of ends.entries()) {
     const part = records.slice(index === 0 ? from : ends[index - 1], end)
-    if (part.length > 0) yield { topic: 't', partition: 0, records: part, highWatermark: records.length }
+    if (part.length > 0)
+      yield { topic: 't', partition: 0, records: part, highWatermark: records.length, markers: 0 }
   }
 }
 

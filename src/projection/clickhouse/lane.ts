@@ -1,6 +1,6 @@
 import type { DistinctBatch } from '../../consumer/distinct.ts'
 import { markOf } from '../../consumer/mark.ts'
-import { type Position, positionMoved } from '../../consumer/positions.ts'
+import { type Advance, type Position, positionMoved } from '../../consumer/positions.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
 import { EmbudoError, messageOf } from '../../define/error.ts'
 import { type Codec, schemaIdOf } from '../../log/codec.ts'
@@ -14,7 +14,7 @@ import type { Payloads } from './payload.ts'
 export interface Taken {
   readonly lane: Lane
   readonly position: Position
-  readonly to: { readonly nextOffset: number; readonly mark: string }
+  readonly to: Advance
   readonly rows: ReadonlyMap<EventDefinition, Rows>
   /** To be told when what was taken is committed, or why it is not. */
   readonly observed: readonly Observed[]
@@ -35,7 +35,8 @@ export class Lane {
   readonly #held: Held
   readonly #source: LaneSource
   #rows = new Map<EventDefinition, Rows>()
-  #to: Taken['to'] | undefined
+  #to: Omit<Advance, 'counts'> | undefined
+  #counts = { applied: 0, duplicates: 0, markers: 0 }
   #observed: Observed[] = []
   #isOpen = true
   #isInFlight = false
@@ -75,11 +76,16 @@ export class Lane {
    * Takes records from index `from` on, up to the first whose schema is not known yet; answers the index behind
    * the last taken. Throws `record_malformed` at one that cannot be a row; those before it are taken.
    */
-  add({ records, last }: DistinctBatch, from: number): number {
+  add({ records, last, duplicates, markers }: DistinctBatch, from: number): number {
     let index = from
     try {
       while (index < records.length && this.#addRecord(records[index]!)) index++
     } finally {
+      this.#counts.applied += index - from
+      if (index === records.length) {
+        this.#counts.duplicates += duplicates
+        this.#counts.markers += markers
+      }
       const reached = index === records.length ? last : index > from ? records[index - 1] : undefined
       if (reached !== undefined) this.#to = { nextOffset: reached.offset + 1, mark: markOf(reached) }
     }
@@ -96,12 +102,13 @@ export class Lane {
     const taken = {
       lane: this,
       position: this.position,
-      to: this.#to,
+      to: { ...this.#to, counts: { ...this.#counts, ignored: 0, deadLettered: 0 } },
       rows: this.#rows,
       observed: this.#observed,
     }
     this.#rows = new Map()
     this.#to = undefined
+    this.#counts = { applied: 0, duplicates: 0, markers: 0 }
     this.#observed = []
     this.#isInFlight = true
     return taken

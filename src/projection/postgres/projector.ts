@@ -1,8 +1,7 @@
 import type { Pool } from 'pg'
-import type { DistinctBatch } from '../../consumer/distinct.ts'
+import { advanceBehind, type DistinctBatch } from '../../consumer/distinct.ts'
 import { intake } from '../../consumer/intake.ts'
-import { markOf } from '../../consumer/mark.ts'
-import type { Position } from '../../consumer/positions.ts'
+import type { Advance, Position } from '../../consumer/positions.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { TallyDefinition } from '../../define/tally.ts'
 import type { Codec } from '../../log/codec.ts'
@@ -11,7 +10,7 @@ import { countEvent, evolveRow, type KnownRow } from './fold.ts'
 import { loadRows } from './load.ts'
 import { RowCache } from './row-cache.ts'
 import type { Table } from './table.ts'
-import { type NextPosition, type RowChanges, writeCounts, writeRows } from './write.ts'
+import { type RowChanges, writeCounts, writeRows } from './write.ts'
 
 export interface ProjectorParts {
   readonly pool: Pool
@@ -31,9 +30,12 @@ export const projectReadModel =
     let beingWritten = 0
     await eachBatch(start, batches, signal, parts, async (records) => {
       cache.trim(beingWritten)
-      const changed = await foldBatch(model, parts, cache, records)
+      const { applied, changed } = await foldBatch(model, parts, cache, records)
       beingWritten = changed.size
-      return (position, next) => writeRows(parts.pool, parts.table, position, next, changesOf(changed))
+      return {
+        applied,
+        write: (position, next) => writeRows(parts.pool, parts.table, position, next, changesOf(changed)),
+      }
     })
   }
 
@@ -44,13 +46,19 @@ export const projectTally =
     const keyColumns = parts.table.keys.map((key) => key.name).filter((name) => name !== '_partition')
     await eachBatch(start, batches, signal, parts, async (records) => {
       const rows = new Map<string, Row>()
+      let applied = 0
       for (const { record, topic, partition } of records) {
         if (record.value !== null && parts.codec.writerOf(record.value)!.event.type in tally.count) {
           countEvent(tally, keyColumns, rows, parts.codec.event(record, topic, partition))
+          applied++
         }
       }
       const sorted = [...rows].sort(byKey).map(([, row]) => row)
-      return (position, next) => writeCounts(parts.pool, parts.table, tally.measures, position, next, sorted)
+      return {
+        applied,
+        write: (position, next) =>
+          writeCounts(parts.pool, parts.table, tally.measures, position, next, sorted),
+      }
     })
   }
 
@@ -60,7 +68,11 @@ interface Placed {
   readonly partition: number
 }
 
-type Write = (position: Position, next: NextPosition) => Promise<Position>
+/** What a batch comes to: how many of its records were of interest, and how it is written. */
+interface Folded {
+  readonly applied: number
+  readonly write: (position: Position, next: Advance) => Promise<Position>
+}
 
 /** Folds a batch while the one before it is written; writes stay in order. */
 const eachBatch = async (
@@ -68,7 +80,7 @@ const eachBatch = async (
   batches: AsyncIterable<DistinctBatch>,
   signal: AbortSignal,
   parts: ProjectorParts,
-  fold: (records: readonly Placed[]) => Promise<Write>,
+  fold: (records: readonly Placed[]) => Promise<Folded>,
 ): Promise<void> => {
   let writing: Promise<Position> = Promise.resolve(start)
   const failing = new AbortController()
@@ -80,10 +92,9 @@ const eachBatch = async (
     )) {
       const observed = parts.observe(taken)
       const records = await readable(parts.codec, taken)
-      const write = await fold(records)
-      const { last } = taken.at(-1)!
+      const { applied, write } = await fold(records)
       const position = await writing
-      writing = write(position, { nextOffset: last.offset + 1, mark: markOf(last) })
+      writing = write(position, advanceBehind(taken, { applied }))
       // It is awaited with the next batch; a failure must not wait for that one to come.
       writing.then(
         () => observed(),
@@ -115,7 +126,7 @@ const foldBatch = async (
   { codec, pool, table }: ProjectorParts,
   cache: RowCache,
   records: readonly Placed[],
-): Promise<Map<string, KnownRow>> => {
+): Promise<{ readonly applied: number; readonly changed: ReadonlyMap<string, KnownRow> }> => {
   const events = records.flatMap(({ record, topic, partition }) =>
     record.value !== null && codec.writerOf(record.value)!.event.type in model.evolve
       ? [codec.event(record, topic, partition)]
@@ -136,7 +147,10 @@ const foldBatch = async (
     after.set(event.subject, evolveRow(model, known, event))
   }
   for (const [key, { row }] of after) cache.put(key, { stored: row !== null, row })
-  return new Map([...after].map(([key, { row }]) => [key, { stored: before.get(key)!.stored, row }]))
+  const changed = new Map(
+    [...after].map(([key, { row }]) => [key, { stored: before.get(key)!.stored, row }] as const),
+  )
+  return { applied: events.length, changed }
 }
 
 /** `stored` tells what the table holds before this batch is written. */

@@ -1,5 +1,12 @@
 import type { Pool } from 'pg'
-import { type Position, positionMoved } from '../../consumer/positions.ts'
+import {
+  type Advance,
+  movedTo,
+  movingParameters,
+  movingSql,
+  type Position,
+  positionMoved,
+} from '../../consumer/positions.ts'
 import type { Row } from '../../define/read-model.ts'
 import type { Measure } from '../../define/tally.ts'
 import { arrayLiteral } from './array-literal.ts'
@@ -12,27 +19,19 @@ export interface RowChanges {
   readonly deleted: readonly string[]
 }
 
-export interface NextPosition {
-  readonly nextOffset: number
-  readonly mark: string
-}
-
 /**
  * Rows and position in one statement, and so in one transaction and one round trip. The position's row is
  * locked by its update; where the epoch or the offset is another's, `moved` is empty and nothing is written.
  * Rows may have been read before: whoever changes them out of band raises the epoch first.
  */
-const moved = `moved as (
-  update embudo.positions set next_offset = $1, mark = $2, moved_at = now()
-  where reader = $3 and generation = $4 and topic = $5 and partition = $6 and next_offset = $7 and epoch = $8
-  returning 1)`
+const moved = `moved as (${movingSql} returning 1)`
 
 /** Throws `position_moved` (retriable) where this process no longer owns the partition. */
 export const writeRows = async (
   pool: Pool,
   table: Table,
   position: Position,
-  next: NextPosition,
+  next: Advance,
   changes: RowChanges,
 ): Promise<Position> => {
   const statement = new Statement(position, next)
@@ -69,7 +68,7 @@ export const writeCounts = async (
   table: Table,
   measures: Readonly<Record<string, Measure>>,
   position: Position,
-  next: NextPosition,
+  next: Advance,
   rows: readonly Row[],
 ): Promise<Position> => {
   const statement = new Statement(position, next)
@@ -98,9 +97,8 @@ class Statement {
   readonly #parameters: unknown[]
   readonly #parts: string[] = [moved]
 
-  constructor(position: Position, next: NextPosition) {
-    const { reader, generation, topic, partition, nextOffset, epoch } = position
-    this.#parameters = [next.nextOffset, next.mark, reader, generation, topic, partition, nextOffset, epoch]
+  constructor(position: Position, next: Advance) {
+    this.#parameters = movingParameters(position, next)
   }
 
   parameter(value: unknown): string {
@@ -123,10 +121,10 @@ class Statement {
     this.#parts.push(`${name} as (${sql})`)
   }
 
-  async run(pool: Pool, position: Position, next: NextPosition): Promise<Position> {
+  async run(pool: Pool, position: Position, next: Advance): Promise<Position> {
     const sql = `with ${this.#parts.join(',\n')}\nselect count(*)::integer as moved from moved`
     const { rows } = await pool.query<{ moved: number }>(sql, this.#parameters)
     if (rows[0]!.moved !== 1) throw positionMoved(position)
-    return { ...position, ...next }
+    return movedTo(position, next)
   }
 }

@@ -69,7 +69,8 @@ const registered = (subject: string): DomainEvent => ({
 const begin = async (definition: SagaDefinition, ...subjects: string[]): Promise<void> => {
   const of = { reader: 'saga:errand', generation: 1, topic: `t${offset++}`, partition: 0 }
   const position = await raiseEpoch(pool, of, 0)
-  const to = { nextOffset: subjects.length, mark: 'm' }
+  const counts = { applied: subjects.length, ignored: 0, duplicates: 0, deadLettered: 0, markers: 0 }
+  const to = { nextOffset: subjects.length, mark: 'm', counts }
   await takeIn(pool, { newest: definition, all: [definition] }, position, subjects.map(registered), to)
 }
 

@@ -184,6 +184,7 @@ const batch = (...traceparents: (string | undefined)[]): ObservedBatch => ({
   topic: 'embudo.leads',
   partition: 3,
   highWatermark: 100,
+  markers: 0,
   duplicates: 0,
   records: traceparents.map((traceparent, index): LogRecord => {
     const headers: Record<string, string> = traceparent === undefined ? {} : { traceparent }

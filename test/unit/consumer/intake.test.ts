@@ -10,6 +10,7 @@ const batch = (from: number, records: number, highWatermark = from + records): D
   topic: 't',
   partition: 0,
   highWatermark,
+  markers: 0,
   records: Array.from({ length: records }, (_, index) => recordAt(from + index)),
   last: recordAt(from + records - 1),
   duplicates: 0,

@@ -16,7 +16,12 @@ const changed = (change: (batch: Buffer) => void): Buffer => {
 describe('decoding record batches', () => {
   it('skips transaction markers and goes on behind them', () => {
     const marker = changed((batch) => batch.writeInt16BE(ATTRIBUTE.control, AT.attributes))
-    expect(decodeBatches(marker)).toEqual([])
+    let markers = 0
+    const passMarkers = (offsets: number) => (markers += offsets)
+    expect(decodeBatches(marker, { passMarkers })).toEqual([])
+    expect(markers).toBe(2)
+    decodeBatches(marker, { from: 1, passMarkers })
+    expect(markers).toBe(3)
     expect(nextOffsetAfter(marker)).toBe(2)
   })
 

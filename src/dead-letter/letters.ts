@@ -1,0 +1,81 @@
+import type { PartitionOf, Sql } from '../consumer/positions.ts'
+import { EmbudoError, messageOf } from '../define/error.ts'
+import type { LogRecord } from '../log/port.ts'
+
+/** A record on its way into embudo.dead_letters, whole, and why. */
+export interface NewLetter {
+  readonly offset: number
+  /** The record's key as text: later events of it wait behind this one. */
+  readonly subject: string
+  readonly type: string | undefined
+  readonly key: Buffer | null
+  readonly value: Buffer | null
+  readonly headers: Readonly<Record<string, string>>
+  readonly appendedAtMs: number
+  readonly cause: 'poison' | 'behind'
+  readonly code: string | undefined
+  readonly error: string | undefined
+}
+
+/** `error`: why it could not be applied; none where it waits behind another. */
+export const letterOf = (record: LogRecord, type: string | undefined, error?: unknown): NewLetter => ({
+  offset: record.offset,
+  subject: record.key?.toString('utf8') ?? '',
+  type,
+  key: record.key,
+  value: record.value,
+  headers: record.headers(),
+  appendedAtMs: record.timestamp,
+  cause: error === undefined ? 'behind' : 'poison',
+  code: error === undefined ? undefined : error instanceof EmbudoError ? error.code : 'not_applicable',
+  error: error === undefined ? undefined : messageOf(error),
+})
+
+/** The columns that `letterArrays` fills, in its order, with their types. */
+export const letterColumns: readonly (readonly [name: string, type: string])[] = [
+  ['"offset"', 'bigint'],
+  ['subject', 'text'],
+  ['type', 'text'],
+  ['key', 'bytea'],
+  ['value', 'bytea'],
+  ['headers', 'json'],
+  ['appended_at_ms', 'bigint'],
+  ['cause', 'text'],
+  ['code', 'text'],
+  ['error', 'text'],
+]
+
+/** One array a column, for unnest. */
+export const letterArrays = (letters: readonly NewLetter[]): readonly unknown[][] => [
+  letters.map((letter) => letter.offset),
+  letters.map((letter) => storable(letter.subject)),
+  letters.map((letter) => letter.type ?? null),
+  letters.map((letter) => letter.key),
+  letters.map((letter) => letter.value),
+  letters.map((letter) => storable(JSON.stringify(letter.headers).replaceAll('\\u0000', '\\ufffd'))),
+  letters.map((letter) => letter.appendedAtMs),
+  letters.map((letter) => letter.cause),
+  letters.map((letter) => letter.code ?? null),
+  letters.map((letter) => (letter.error === undefined ? null : storable(letter.error.slice(0, 4_000)))),
+]
+
+/**
+ * Parks records inside the transaction that moves the position behind them. One that is parked already stays as it
+ * is.
+ */
+export const parkLetters = async (
+  sql: Sql,
+  { reader, generation, topic, partition }: PartitionOf,
+  letters: readonly NewLetter[],
+): Promise<void> => {
+  if (letters.length === 0) return
+  await sql.query(
+    `insert into embudo.dead_letters (reader, generation, topic, partition, ${letterColumns.map(([name]) => name).join(', ')})
+     select $1, $2, $3, $4, r.* from unnest(${letterColumns.map(([, type], index) => `$${index + 5}::${type}[]`).join(', ')}) as r
+     on conflict do nothing`,
+    [reader, generation, topic, partition, ...letterArrays(letters)],
+  )
+}
+
+/** Postgres's text holds no NUL; the bytes keep it. */
+const storable = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()
