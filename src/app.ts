@@ -8,13 +8,15 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
-import { joinMembership } from './consumer/membership.ts'
+import { joinMembership, type Membership } from './consumer/membership.ts'
+import { mirrorPositions } from './consumer/mirror.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
 import type { SagaDefinition } from './define/saga.ts'
 import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
 import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
+import { reconciliationRoutes } from './http/reconciliation-routes.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
 import { ingestion } from './ingest/ingestion.ts'
@@ -27,21 +29,27 @@ import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
+import { type AppendTimes, appendTimes } from './projection/append-times.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
+import { storedCounts } from './projection/clickhouse/stored-counts.ts'
+import { completenessConcern, watchCompleteness } from './projection/completeness-watch.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { startProjections } from './projection/manager.ts'
+import { measureCompleteness, measureProjections } from './projection/metrics.ts'
 import {
-  lagOf,
   listProjections,
   livePositions,
   type ProjectionQueryParts,
   rebuildProjection,
+  topicsOf,
 } from './projection/queries.ts'
+import { type ReconcileFilter, type ReconcileParts, reconcile } from './projection/reconcile.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
 import { readModelRoutes } from './query/read-model-routes.ts'
 import { clickhouseHistory } from './query/subject-history.ts'
+import { sagaReaders } from './saga/intake.ts'
 import { loadSagas } from './saga/load.ts'
 import { countOpenSagas, listSagas, showSaga } from './saga/queries.ts'
 import { startSagas } from './saga/start.ts'
@@ -81,6 +89,7 @@ interface Parts {
   readonly clickhouse: ClickHouseClient
   readonly projections: readonly Projection[]
   readonly sagas: readonly SagaDefinition[]
+  readonly appendTimes: AppendTimes
 }
 
 /**
@@ -146,6 +155,7 @@ const buildParts = async (
     ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec },
     ...{ pool, projectionPool, clickhouse, projections, sagas },
     log: measuredLog(log, metrics.append),
+    appendTimes: appendTimes(log),
   }
 }
 
@@ -230,6 +240,9 @@ const readingRoutes = (parts: Parts): Route[] => {
       list: () => listProjections(queryParts),
       rebuild: (name) => rebuildProjection(queryParts, name),
     }),
+    ...reconciliationRoutes({
+      reconcile: (filter) => reconcile(reconcileParts(parts), withPrefix(filter, config)),
+    }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
       show: (id) => showSaga(pool, id),
@@ -237,11 +250,34 @@ const readingRoutes = (parts: Parts): Route[] => {
   ]
 }
 
-const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
-  ...{ catalog, pool, log, projections },
-  prefix: config.EMBUDO_TOPIC_PREFIX,
-  now: () => new Date(),
-})
+const projectionQueryParts = (parts: Parts): ProjectionQueryParts => {
+  const { config, catalog, pool, log, projections, appendTimes } = parts
+  return {
+    ...{ catalog, pool, log, projections, appendTimes },
+    prefix: config.EMBUDO_TOPIC_PREFIX,
+    stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
+    now: () => new Date(),
+  }
+}
+
+const reconcileParts = ({ config, catalog, pool, log, clickhouse, projections, sagas }: Parts) => {
+  const prefix = config.EMBUDO_TOPIC_PREFIX
+  const readers = [
+    ...projections.map((it) => ({ ...it, topics: topicsOf(it, { catalog, prefix }) })),
+    ...sagaReaders(sagas, catalog).map(({ name, topics }) => ({
+      ...{ name, kind: 'saga' as const },
+      topics: topics.map((topic) => topicName(prefix, topic)),
+    })),
+  ]
+  const countStored = storedCounts(clickhouse)
+  return { pool, log, readers, countStored, now: () => new Date() } satisfies ReconcileParts
+}
+
+/** People leave the prefix of topics out. */
+const withPrefix = (filter: ReconcileFilter, { EMBUDO_TOPIC_PREFIX: prefix }: Config): ReconcileFilter =>
+  filter.topic === undefined || filter.topic.startsWith(prefix)
+    ? filter
+    : { ...filter, topic: `${prefix}${filter.topic}` }
 
 const startWork = async (
   parts: Parts,
@@ -268,8 +304,9 @@ const startWork = async (
   )
   const shared = { log, codec, catalog, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
+  watchReaders(parts, membership, stack)
   if (roles.has('project')) {
-    metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
+    measureProjections(metrics, () => listProjections(projectionQueryParts(parts)), pool)
     const models = projections.filter(isInPostgres)
     const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
@@ -287,21 +324,34 @@ const startWork = async (
   }
 }
 
+/** What one worker does for all of them. */
+const watchReaders = (parts: Parts, membership: Membership, stack: AsyncDisposableStack): void => {
+  const { config, log, pool, logger, metrics } = parts
+  const prefix = config.EMBUDO_TOPIC_PREFIX
+  const everyMs = config.EMBUDO_RECONCILE_EVERY_MS
+  const watch = watchCompleteness({ ...reconcileParts(parts), pool, membership, logger, everyMs })
+  measureCompleteness(metrics, stack.use(watch))
+  if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions({ log, pool, membership, logger, prefix }))
+}
+
 const healthOperations = (
   { log, registry, pool, clickhouse, metrics, siblings }: Parts,
   isReady: () => boolean,
 ): HealthOperations => ({
   isReady,
   health: () =>
-    healthOf({
-      kafka: () => log.ping(),
-      registry: () => registry.ping(),
-      postgres: () => pool.query('select 1'),
-      clickhouse: async () => {
-        const answer = await clickhouse.ping()
-        if (!answer.success) throw answer.error
+    healthOf(
+      {
+        kafka: () => log.ping(),
+        registry: () => registry.ping(),
+        postgres: () => pool.query('select 1'),
+        clickhouse: async () => {
+          const answer = await clickhouse.ping()
+          if (!answer.success) throw answer.error
+        },
       },
-    }),
+      { completeness: () => completenessConcern(pool) },
+    ),
   metrics: async () => ({
     contentType: metrics.registry.contentType,
     text: await (siblings?.askAll().then(joinExpositions) ?? metrics.registry.metrics()),

@@ -5,12 +5,13 @@ import { EmbudoError } from '../define/error.ts'
 import type { Log, PartitionBounds } from '../log/port.ts'
 import type { Projection } from './definition.ts'
 import { beginGeneration, type Generation, listGenerations } from './generations.ts'
+import { type ProgressParts, withProgress } from './progress.ts'
 
-export interface ProjectionItem {
+interface ProjectionItem {
   readonly name: string
   readonly kind: Projection['kind']
   readonly version: number
-  /** `failed`: a partition has stopped and says why in its position. */
+  /** `failed`: a partition has stopped and says why in its position. progress.ts adds `stalled`. */
   readonly state: 'live' | 'rebuilding' | 'failed'
   /** Records of the log that are not applied yet. */
   readonly lag: number
@@ -37,31 +38,25 @@ interface RebuildItem {
   readonly etaSeconds: number | null
 }
 
-export interface ProjectionQueryParts {
+export interface ProjectionQueryParts extends ProgressParts {
   readonly pool: Pool
   readonly log: Log
   readonly catalog: Catalog
   readonly prefix: string
   readonly projections: readonly Projection[]
-  readonly now: () => Date
 }
 
 /** The list of `/api/projections`: where each stands, and how far a rebuild is. */
-export const listProjections = async (parts: ProjectionQueryParts): Promise<ProjectionItem[]> => {
+export const listProjections = async (parts: ProjectionQueryParts) => {
   const { pool, log, projections } = parts
   const [generations, stored] = await Promise.all([listGenerations(pool), storedPositions(pool)])
   const topics = [...new Set(projections.flatMap((projection) => topicsOf(projection, parts)))]
   const bounds = new Map(
     await Promise.all(topics.map(async (topic) => [topic, await log.bounds(topic)] as const)),
   )
-  return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
+  const items = projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
+  return await withProgress(items, parts)
 }
-
-/** For metrics: how far each live projection is behind, by partition. */
-export const lagOf = async (parts: ProjectionQueryParts) =>
-  (await listProjections(parts)).flatMap(({ name, positions }) =>
-    positions.map(({ topic, partition, lag }) => ({ projection: name, topic, partition, records: lag })),
-  )
 
 /** Begins a generation beside the live one; throws `unknown_projection`, `not_rebuildable`, `rebuild_running`. */
 export const rebuildProjection = async (
@@ -123,7 +118,10 @@ const storedPositions = async (pool: Pool): Promise<StoredPosition[]> => {
   return rows
 }
 
-const topicsOf = (projection: Projection, { catalog, prefix }: ProjectionQueryParts): string[] =>
+export const topicsOf = (
+  projection: Projection,
+  { catalog, prefix }: Pick<ProjectionQueryParts, 'catalog' | 'prefix'>,
+): string[] =>
   (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) =>
     topicName(prefix, topic),
   )

@@ -87,7 +87,11 @@ export interface OffsetRange {
 }
 
 /** What the tables of one generation hold of each range, in the order of the ranges. */
-export type CountStored = (generation: number, ranges: readonly OffsetRange[]) => Promise<StoredCount[]>
+export type CountStored = (
+  generation: number,
+  ranges: readonly OffsetRange[],
+  signal?: AbortSignal,
+) => Promise<StoredCount[]>
 
 export interface ReconcileParts {
   readonly pool: Pick<Pool, 'query'>
@@ -96,6 +100,8 @@ export interface ReconcileParts {
   readonly now: () => Date
   /** Left out where only Postgres and the log are to be asked. */
   readonly countStored?: CountStored | undefined
+  /** Ends the counting. */
+  readonly signal?: AbortSignal
 }
 
 export interface ReconcileFilter {
@@ -120,7 +126,7 @@ export const reconcile = async (
     await Promise.all(topics.map(async (topic) => [topic, await parts.log.bounds(topic)] as const)),
   )
   const found = readers.flatMap((reader) => partitionsOf(reader, counted, bounds))
-  const { stored, notCounted } = await countRows(found, parts.countStored)
+  const { stored, notCounted } = await countRows(found, parts)
   const items = found.map((facts) => reconcilePartition({ ...facts, stored: stored.get(facts) ?? null }))
   return { addsUp: items.every(({ mismatches }) => mismatches.length === 0), asOf, notCounted, items }
 }
@@ -312,7 +318,7 @@ const notBegun = ({ start }: PartitionBounds) => ({
 /** Asked last: what is below a position was there before the position moved. */
 const countRows = async (
   found: readonly PartitionFacts[],
-  countStored: CountStored | undefined,
+  { countStored, signal }: ReconcileParts,
 ): Promise<{ stored: Map<PartitionFacts, StoredCount>; notCounted: string | null }> => {
   const stored = new Map<PartitionFacts, StoredCount>()
   const inTables = found.filter(({ reader }) => reader.kind === 'event tables')
@@ -322,7 +328,7 @@ const countRows = async (
       const ranges = facts.map(({ topic, bounds: { partition }, origin, nextOffset }) => ({
         ...{ topic, partition, from: origin, to: nextOffset },
       }))
-      const counts = await countStored(generation, ranges)
+      const counts = await countStored(generation, ranges, signal)
       for (const [index, each] of facts.entries()) stored.set(each, counts[index]!)
     }
     return { stored, notCounted: null }

@@ -9,7 +9,7 @@ import { allEvents } from './tables.ts'
  */
 export const storedCounts =
   (clickhouse: ClickHouseClient): CountStored =>
-  async (generation, ranges) => {
+  async (generation, ranges, signal) => {
     try {
       const answer = await clickhouse.query({
         query:
@@ -25,6 +25,7 @@ export const storedCounts =
           next: ranges.map(({ to }) => to),
         },
         format: 'JSONEachRow',
+        ...(signal && { abort_signal: signal }),
       })
       const rows = await answer.json<{ topic: string; partition: number; rows: string; offsets: string }>()
       const found = new Map(
