@@ -81,43 +81,48 @@ const reconcile = async (options: Options, context: CommandContext): Promise<voi
 }
 
 const print = (
-  { addsUp, items }: z.output<typeof answerSchema>,
+  { addsUp, notCounted, items }: z.output<typeof answerSchema>,
   byPartition: boolean,
   context: CommandContext,
 ): void => {
-  const lines = byPartition ? items.map((item) => [item]) : totals(items)
   const { green, red, yellow, dim } = coloursOf(context.isTerminal)
   const figure = (value: number, colour = (text: string) => text) =>
     value === 0 ? dim('0') : colour(count(value))
   printTable(
     context,
-    [...columns(byPartition)],
-    lines.map((partitions) => {
-      const { projection, generation, state, topic, partition } = partitions[0]!
-      const sum = (of: Summed) => partitions.reduce((total, each) => total + each[of], 0)
-      const counted = partitions.every(({ stored }) => stored !== null)
-      const rows = partitions.reduce((total, { stored }) => total + (stored?.rows ?? 0), 0)
+    [
+      { title: 'projection' },
+      { title: byPartition ? 'partition' : 'topic' },
+      ...figures.map(([title]): Column => ({ title, align: 'right' })),
+      { title: 'rows', align: 'right' },
+      { title: '' },
+    ],
+    (byPartition ? items.map((item) => [item]) : byGeneration(items)).map((partitions) => {
+      const { projection, generation, state } = partitions[0]!
+      const sum = (of: (partition: Partition) => number) =>
+        partitions.reduce((total, each) => total + of(each), 0)
+      const rows = partitions.some(({ stored }) => stored !== null)
+        ? figure(sum(({ stored }) => stored?.rows ?? 0))
+        : dim('-')
       return [
         state === 'live' ? projection : `${projection} ${dim(`${state} ${generation}`)}`,
-        byPartition ? `${topic}:${partition}` : topic,
-        figure(sum('appended')),
-        figure(sum('read')),
-        figure(sum('applied')),
-        figure(sum('notOfInterest')),
-        figure(sum('duplicates')),
-        figure(sum('deadLettered'), yellow),
-        figure(sum('markers')),
-        figure(sum('pending'), yellow),
-        counted ? figure(rows) : dim('-'),
+        byPartition ? placeOf(partitions[0]!) : topicsOf(partitions),
+        ...figures.map(([, of, isWaiting]) =>
+          figure(
+            sum((each) => each[of]),
+            isWaiting ? yellow : undefined,
+          ),
+        ),
+        rows,
         partitions.every(({ mismatches }) => mismatches.length === 0) ? green('adds up') : red('does not'),
       ]
     }),
   )
-  for (const { projection, generation, topic, partition, mismatches } of items) {
+  for (const { projection, generation, mismatches, ...place } of items) {
     for (const { detail } of mismatches) {
       printLine(
         context,
-        `${red('does not add up')}  ${projection} (generation ${generation}) in ${topic}:${partition}: ${detail}`,
+        `${red('does not add up')}  ${projection} (generation ${generation}) in ${placeOf(place)}: ${detail}`,
       )
     }
   }
@@ -126,41 +131,41 @@ const print = (
     const before = `${count(uncounted)} offsets lie before the first one that was counted; --json says where`
     printLine(context, dim(before))
   }
-  if (addsUp)
-    printLine(context, `${green('everything adds up')}  ${count(items.length)} partitions of readers`)
+  if (addsUp && notCounted === null) printLine(context, green('everything adds up'))
 }
 
-type Summed =
-  | 'appended'
-  | 'read'
-  | 'applied'
-  | 'notOfInterest'
-  | 'duplicates'
-  | 'deadLettered'
-  | 'markers'
-  | 'pending'
-
-const columns = (byPartition: boolean): Column[] => [
-  { title: 'projection' },
-  { title: byPartition ? 'partition' : 'topic' },
-  ...[
-    'appended',
-    'read',
-    'applied',
-    'no interest',
-    'duplicates',
-    'dead letters',
-    'markers',
-    'pending',
-    'rows',
-  ].map((title) => ({ title, align: 'right' as const })),
-  { title: '' },
+/** What is summed up, in the order of the columns; the last ones wait for something. */
+const figures: readonly (readonly [
+  title: string,
+  of:
+    | 'appended'
+    | 'read'
+    | 'applied'
+    | 'notOfInterest'
+    | 'duplicates'
+    | 'markers'
+    | 'deadLettered'
+    | 'pending',
+  isWaiting?: true,
+])[] = [
+  ['appended', 'appended'],
+  ['read', 'read'],
+  ['applied', 'applied'],
+  ['no interest', 'notOfInterest'],
+  ['duplicates', 'duplicates'],
+  ['markers', 'markers'],
+  ['dead letters', 'deadLettered', true],
+  ['pending', 'pending', true],
 ]
 
-/** A line for each generation of a projection and topic. */
-const totals = (items: readonly Partition[]): (readonly Partition[])[] => [
-  ...Map.groupBy(
-    items,
-    ({ projection, generation, topic }) => `${projection}\n${generation}\n${topic}`,
-  ).values(),
+const byGeneration = (items: readonly Partition[]): (readonly Partition[])[] => [
+  ...Map.groupBy(items, ({ projection, generation }) => `${projection}/${generation}`).values(),
 ]
+
+const topicsOf = (partitions: readonly Partition[]): string => {
+  const topics = new Set(partitions.map(({ topic }) => topic))
+  return topics.size === 1 ? partitions[0]!.topic : `${topics.size} topics`
+}
+
+const placeOf = ({ topic, partition }: Pick<Partition, 'topic' | 'partition'>): string =>
+  `${topic}:${partition}`
