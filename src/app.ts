@@ -36,6 +36,7 @@ import { completenessConcern, watchCompleteness } from './projection/completenes
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { startProjections } from './projection/manager.ts'
 import { measureCompleteness, measureProjections } from './projection/metrics.ts'
+import { withMovement } from './projection/movement.ts'
 import {
   listProjections,
   livePositions,
@@ -237,7 +238,7 @@ const readingRoutes = (parts: Parts): Route[] => {
         })),
     ...analyticsRoutes({ clickhouse, catalog }),
     ...projectionRoutes({
-      list: () => listProjections(queryParts),
+      list: () => shownProjections(parts),
       rebuild: (name) => rebuildProjection(queryParts, name),
     }),
     ...reconciliationRoutes({
@@ -250,14 +251,18 @@ const readingRoutes = (parts: Parts): Route[] => {
   ]
 }
 
-const projectionQueryParts = (parts: Parts): ProjectionQueryParts => {
-  const { config, catalog, pool, log, projections, appendTimes } = parts
-  return {
-    ...{ catalog, pool, log, projections, appendTimes },
-    prefix: config.EMBUDO_TOPIC_PREFIX,
-    stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
-    now: () => new Date(),
-  }
+const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
+  ...{ catalog, pool, log, projections },
+  prefix: config.EMBUDO_TOPIC_PREFIX,
+  now: () => new Date(),
+})
+
+/** As they are shown: where each stands, and whether it moves. */
+const shownProjections = async (parts: Parts) => {
+  const { pool, appendTimes, config } = parts
+  const stalledAfterMs = config.EMBUDO_STALLED_AFTER_MS
+  const listed = await listProjections(projectionQueryParts(parts))
+  return await withMovement(listed, { pool, appendTimes, stalledAfterMs, now: Date.now })
 }
 
 const reconcileParts = ({ config, catalog, pool, log, clickhouse, projections, sagas }: Parts) => {
@@ -306,7 +311,7 @@ const startWork = async (
   const observe = batchObserver(metrics, tracing)
   watchReaders(parts, membership, stack)
   if (roles.has('project')) {
-    measureProjections(metrics, () => listProjections(projectionQueryParts(parts)), pool)
+    measureProjections(metrics, () => shownProjections(parts), pool)
     const models = projections.filter(isInPostgres)
     const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))

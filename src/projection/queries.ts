@@ -5,13 +5,12 @@ import { EmbudoError } from '../define/error.ts'
 import type { Log, PartitionBounds } from '../log/port.ts'
 import type { Projection } from './definition.ts'
 import { beginGeneration, type Generation, listGenerations } from './generations.ts'
-import { type ProgressParts, withProgress } from './progress.ts'
 
-interface ProjectionItem {
+export interface ProjectionItem {
   readonly name: string
   readonly kind: Projection['kind']
   readonly version: number
-  /** `failed`: a partition has stopped and says why in its position. progress.ts adds `stalled`. */
+  /** `failed`: a partition has stopped and says why in its position. */
   readonly state: 'live' | 'rebuilding' | 'failed'
   /** Records of the log that are not applied yet. */
   readonly lag: number
@@ -38,24 +37,24 @@ interface RebuildItem {
   readonly etaSeconds: number | null
 }
 
-export interface ProjectionQueryParts extends ProgressParts {
+export interface ProjectionQueryParts {
   readonly pool: Pool
   readonly log: Log
   readonly catalog: Catalog
   readonly prefix: string
   readonly projections: readonly Projection[]
+  readonly now: () => Date
 }
 
 /** The list of `/api/projections`: where each stands, and how far a rebuild is. */
-export const listProjections = async (parts: ProjectionQueryParts) => {
+export const listProjections = async (parts: ProjectionQueryParts): Promise<ProjectionItem[]> => {
   const { pool, log, projections } = parts
   const [generations, stored] = await Promise.all([listGenerations(pool), storedPositions(pool)])
   const topics = [...new Set(projections.flatMap((projection) => topicsOf(projection, parts)))]
   const bounds = new Map(
     await Promise.all(topics.map(async (topic) => [topic, await log.bounds(topic)] as const)),
   )
-  const items = projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
-  return await withProgress(items, parts)
+  return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
 }
 
 /** Begins a generation beside the live one; throws `unknown_projection`, `not_rebuildable`, `rebuild_running`. */

@@ -2,11 +2,12 @@ import type { Pool } from 'pg'
 import type { AppendTimes } from './append-times.ts'
 import { isStalled, type Movement, oldestUnappliedSeconds } from './stalled.ts'
 
-export interface ProgressParts {
+export interface MovementParts {
   readonly pool: Pick<Pool, 'query'>
   readonly appendTimes: AppendTimes
   readonly stalledAfterMs: number
-  readonly now: () => Date
+  /** Milliseconds since the epoch. */
+  readonly now: () => number
 }
 
 interface ShownPosition {
@@ -34,12 +35,12 @@ type Moving<Shown extends { readonly state: string }> = Omit<Shown, 'state'> & {
  * Tells, of projections as they are about to be shown, which of their live positions stand still though there is
  * something to apply, and how old that is. What has failed says so, and why, and stays as it is.
  */
-export const withProgress = async <
+export const withMovement = async <
   Position extends ShownPosition,
   Projection extends ShownProjection<Position>,
 >(
   projections: readonly (Projection & ShownProjection<Position>)[],
-  parts: ProgressParts,
+  parts: MovementParts,
 ): Promise<
   (Omit<Moving<Projection>, 'positions'> & { readonly positions: readonly Moving<Position>[] })[]
 > => {
@@ -67,7 +68,7 @@ export const withProgress = async <
 
 const movements = async (
   projections: readonly ShownProjection<ShownPosition>[],
-  { pool, appendTimes, now }: ProgressParts,
+  { pool, appendTimes, now }: MovementParts,
 ): Promise<(projection: string, position: ShownPosition) => Movement> => {
   const stored = await storedMovements(pool)
   const behind = projections.flatMap(({ name, positions }) =>
@@ -76,7 +77,7 @@ const movements = async (
       .map(({ topic, partition, nextOffset }) => ({ reader: name, topic, partition, offset: nextOffset })),
   )
   const times = await appendTimes(behind)
-  const nowMs = now().getTime()
+  const nowMs = now()
   const ages = new Map(
     behind.map((place, index) => [
       keyOf(place),
@@ -97,7 +98,7 @@ const neverMoved: StoredMovement = { standsForMs: undefined, isOwned: false, isP
 const deadAfterMs = 8_000
 
 /** Ages by Postgres's clock, which also wrote the times. */
-const storedMovements = async (pool: ProgressParts['pool']): Promise<Map<string, StoredMovement>> => {
+const storedMovements = async (pool: MovementParts['pool']): Promise<Map<string, StoredMovement>> => {
   const { rows } = await pool.query<{
     reader: string
     topic: string
