@@ -261,7 +261,7 @@ const countedPositions = async (pool: ReconcileParts['pool']): Promise<CountedPo
      full join embudo.generations g on g.projection = p.reader and g.generation = p.generation
      left join (
        select reader, generation, topic, partition, count(*) filter (where state <> 'applied') as parked,
-         count(*) filter (where state in ('open', 'retrying')) as waiting
+         count(*) filter (where state not in ('applied', 'discarded')) as waiting
        from embudo.dead_letters group by reader, generation, topic, partition
      ) d on d.reader = p.reader and d.generation = p.generation and d.topic = p.topic and d.partition = p.partition
      where coalesce(g.state, 'live') <> 'retired'`,

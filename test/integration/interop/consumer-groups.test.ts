@@ -1,7 +1,0 @@
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import { Client } from 'pg'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { fetchArtifacts } from '../../../src/embedded/artifacts.ts'
-import { cacheFolder } from '../../cache-folder.ts'
