@@ -9,7 +9,7 @@ import type { Logger } from 'pino'
 import { corrections as correctionsTopic } from '../schemas/corrections/topic.ts'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
-import { joinMembership, type Membership } from './consumer/membership.ts'
+import { joinMembership } from './consumer/membership.ts'
 import { mirrorPositions } from './consumer/mirror.ts'
 import { type FollowedCorrections, readCorrections } from './dead-letter/corrections.ts'
 import { letterDecisions } from './dead-letter/decide.ts'
@@ -37,23 +37,17 @@ import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
-import { type AppendTimes, appendTimes } from './projection/append-times.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
-import { storedCounts } from './projection/clickhouse/stored-counts.ts'
-import { completenessConcern, watchCompleteness } from './projection/completeness-watch.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { letterRelease } from './projection/letters.ts'
 import { startProjections } from './projection/manager.ts'
-import { measureCompleteness, measureProjections } from './projection/metrics.ts'
-import { withMovement } from './projection/movement.ts'
 import {
   listProjections,
   livePositions,
   type ProjectionQueryParts,
   rebuildProjection,
-  topicsOf,
 } from './projection/queries.ts'
-import { type ReconcileFilter, type ReconcileParts, reconcile } from './projection/reconcile.ts'
+import { type ReaderWatch, readerWatch } from './projection/reader-watch.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
@@ -100,7 +94,7 @@ interface Parts {
   readonly clickhouse: ClickHouseClient
   readonly projections: readonly Projection[]
   readonly sagas: readonly SagaDefinition[]
-  readonly appendTimes: AppendTimes
+  readonly watch: ReaderWatch
 }
 
 /**
@@ -169,7 +163,10 @@ const buildParts = async (
     ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec, corrections },
     ...{ pool, projectionPool, clickhouse, projections, sagas },
     log: measuredLog(log, metrics.append),
-    appendTimes: appendTimes(log),
+    watch: readerWatch({
+      ...{ log, pool, clickhouse, catalog, prefix, projections, sagas: sagaReaders(sagas, catalog) },
+      stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
+    }),
   }
 }
 
@@ -256,9 +253,7 @@ const readingRoutes = (parts: Parts): Route[] => {
       list: () => shownProjections(parts),
       rebuild: (name) => rebuildProjection(queryParts, name),
     }),
-    ...reconciliationRoutes({
-      reconcile: (filter) => reconcile(reconcileParts(parts), withPrefix(filter, config)),
-    }),
+    ...reconciliationRoutes(parts.watch),
     ...deadLetterRoutes(deadLetterOperations(parts)),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
@@ -306,32 +301,8 @@ const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts
   now: () => new Date(),
 })
 
-/** As they are shown: where each stands, and whether it moves. */
-const shownProjections = async (parts: Parts) => {
-  const { pool, appendTimes, config } = parts
-  const stalledAfterMs = config.EMBUDO_STALLED_AFTER_MS
-  const listed = await listProjections(projectionQueryParts(parts))
-  return await withMovement(listed, { pool, appendTimes, stalledAfterMs, now: Date.now })
-}
-
-const reconcileParts = ({ config, catalog, pool, log, clickhouse, projections, sagas }: Parts) => {
-  const prefix = config.EMBUDO_TOPIC_PREFIX
-  const readers = [
-    ...projections.map((it) => ({ ...it, topics: topicsOf(it, { catalog, prefix }) })),
-    ...sagaReaders(sagas, catalog).map(({ name, topics }) => ({
-      ...{ name, kind: 'saga' as const },
-      topics: topics.map((topic) => topicName(prefix, topic)),
-    })),
-  ]
-  const countStored = storedCounts(clickhouse)
-  return { pool, log, readers, countStored, now: () => new Date() } satisfies ReconcileParts
-}
-
-/** People leave the prefix of topics out. */
-const withPrefix = (filter: ReconcileFilter, { EMBUDO_TOPIC_PREFIX: prefix }: Config): ReconcileFilter =>
-  filter.topic === undefined || filter.topic.startsWith(prefix)
-    ? filter
-    : { ...filter, topic: `${prefix}${filter.topic}` }
+const shownProjections = async (parts: Parts) =>
+  await parts.watch.withMovement(await listProjections(projectionQueryParts(parts)))
 
 const startWork = async (
   parts: Parts,
@@ -357,11 +328,12 @@ const startWork = async (
   const membership = stack.use(
     await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
   )
-  const shared = { log, codec, catalog, corrections, prefix, membership, logger }
+  const shared = { log, pool, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
-  watchReaders(parts, membership, stack)
+  const watching = { membership, logger, metrics, everyMs: config.EMBUDO_RECONCILE_EVERY_MS }
+  stack.use(parts.watch.start({ ...watching, list: () => shownProjections(parts) }))
+  if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions(shared))
   if (roles.has('project')) {
-    measureProjections(metrics, () => shownProjections(parts), pool)
     const models = projections.filter(isInPostgres)
     const limits = {
       batchRecords: config.EMBUDO_BATCH_RECORDS,
@@ -385,18 +357,8 @@ const startWork = async (
   }
 }
 
-/** What one worker does for all of them. */
-const watchReaders = (parts: Parts, membership: Membership, stack: AsyncDisposableStack): void => {
-  const { config, log, pool, logger, metrics } = parts
-  const prefix = config.EMBUDO_TOPIC_PREFIX
-  const everyMs = config.EMBUDO_RECONCILE_EVERY_MS
-  const watch = watchCompleteness({ ...reconcileParts(parts), pool, membership, logger, everyMs })
-  measureCompleteness(metrics, stack.use(watch))
-  if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions({ log, pool, membership, logger, prefix }))
-}
-
 const healthOperations = (
-  { log, registry, pool, clickhouse, metrics, siblings }: Parts,
+  { log, registry, pool, clickhouse, metrics, siblings, watch }: Parts,
   isReady: () => boolean,
 ): HealthOperations => ({
   isReady,
@@ -411,7 +373,7 @@ const healthOperations = (
           if (!answer.success) throw answer.error
         },
       },
-      { completeness: () => completenessConcern(pool) },
+      { completeness: watch.concern },
     ),
   metrics: async () => ({
     contentType: metrics.registry.contentType,

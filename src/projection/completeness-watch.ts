@@ -15,7 +15,7 @@ export interface CompletenessWatchParts extends ReconcileParts {
 }
 
 export interface CompletenessWatch extends AsyncDisposable {
-  /** What the last look found; undefined before the first, and where another process looks. */
+  /** What the last look found; undefined before the first, where another process looks, and where looking fails. */
   last(): { readonly items: readonly ReconciledPartition[]; readonly alarms: readonly Alarm[] } | undefined
 }
 
@@ -35,6 +35,7 @@ export interface Alarm extends Mismatch {
 export const watchCompleteness = (parts: CompletenessWatchParts): CompletenessWatch => {
   const { pool, logger, everyMs, nowMs = () => performance.now() } = parts
   let last: ReturnType<CompletenessWatch['last']>
+  let lookedAt = Number.NEGATIVE_INFINITY
   let rowAlarms: readonly Alarm[] = []
   let countsRowsAt = Number.NEGATIVE_INFINITY
 
@@ -54,6 +55,7 @@ export const watchCompleteness = (parts: CompletenessWatchParts): CompletenessWa
     const all = [...alarms.filter((alarm) => !isOfRows(alarm)), ...rowAlarms]
     tellChanges(last?.alarms ?? [], all, logger)
     last = { items: found.items, alarms: all }
+    lookedAt = nowMs()
     await writeDown(pool, all)
   }
   const rest = () => {
@@ -62,7 +64,11 @@ export const watchCompleteness = (parts: CompletenessWatchParts): CompletenessWa
     countsRowsAt = Number.NEGATIVE_INFINITY
   }
   const work = startSoleWork({ name: 'reconcile', everyMs, work: look, rest }, parts)
-  return { last: () => last, [Symbol.asyncDispose]: () => work[Symbol.asyncDispose]() }
+  return {
+    // Where looking fails for long, an alarm must tell of that, and not go by what once was.
+    last: () => (nowMs() - lookedAt > 4 * everyMs + 60_000 ? undefined : last),
+    [Symbol.asyncDispose]: () => work[Symbol.asyncDispose](),
+  }
 }
 
 /** What the last look of any process found amiss, in a sentence; undefined where everything adds up. */

@@ -10,7 +10,7 @@ export interface MovementParts {
   readonly now: () => number
 }
 
-interface ShownPosition {
+export interface ShownPosition {
   readonly topic: string
   readonly partition: number
   readonly nextOffset: number
@@ -18,7 +18,7 @@ interface ShownPosition {
   readonly state: string
 }
 
-interface ShownProjection<Position> {
+export interface ShownProjection<Position> {
   readonly name: string
   readonly state: string
   readonly positions: readonly Position[]
