@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
-import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
-import pg from 'pg'
+import type { ClickHouseClient } from '@clickhouse/client'
+import type pg from 'pg'
 import type { Logger } from 'pino'
 import { corrections as correctionsTopic } from '../schemas/corrections/topic.ts'
 import * as generated from '../schemas/events.generated.ts'
@@ -35,9 +35,11 @@ import { recordEncoder } from './log/event-record.ts'
 import { kafkaLog } from './log/kafka-log.ts'
 import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
+import { clickhouseClient, kafkaOptions, postgresPool, registryOptions, topicSpec } from './outside.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
+import { storedCounts } from './projection/clickhouse/stored-counts.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
 import { letterRelease } from './projection/letters.ts'
 import { startProjections } from './projection/manager.ts'
@@ -164,7 +166,8 @@ const buildParts = async (
     ...{ pool, projectionPool, clickhouse, projections, sagas },
     log: measuredLog(log, metrics.append),
     watch: readerWatch({
-      ...{ log, pool, clickhouse, catalog, prefix, projections, sagas: sagaReaders(sagas, catalog) },
+      ...{ log, pool, catalog, prefix, projections, sagas: sagaReaders(sagas, catalog) },
+      countStored: storedCounts(clickhouse),
       stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
     }),
   }
@@ -383,81 +386,6 @@ const healthOperations = (
 
 const isInPostgres = (projection: Projection): projection is PostgresProjection =>
   projection.kind !== 'event tables'
-
-const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 'off'): pg.Pool => {
-  const pool = new pg.Pool({
-    connectionString: config.DATABASE_URL,
-    max: config.EMBUDO_DATABASE_CONNECTIONS,
-    application_name: 'embudo',
-    options: `-c synchronous_commit=${synchronousCommit} -c timezone=UTC`,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-  })
-  // An idle connection that breaks is replaced by the next query; without a listener it would end the process.
-  pool.on('error', (error) => logger.warn({ error: error.message }, 'a connection to Postgres broke'))
-  // One that breaks while it is being handed over is reported on itself; its query fails, which is enough.
-  pool.on('connect', (client) => client.on('error', () => {}))
-  return pool
-}
-
-const clickhouseClient = (config: Config): ClickHouseClient =>
-  createClient({
-    url: config.CLICKHOUSE_URL!,
-    application: 'embudo',
-    request_timeout: 60_000,
-    keep_alive: { enabled: true },
-    // Its own lines are none that our log can hold; what fails is thrown, and logged by who asked.
-    log: { level: ClickHouseLogLevel.OFF },
-  })
-
-const registryOptions = (config: Config) => {
-  const {
-    SCHEMA_REGISTRY_URL,
-    SCHEMA_REGISTRY_USERNAME: username,
-    SCHEMA_REGISTRY_PASSWORD: password,
-  } = config
-  return {
-    url: SCHEMA_REGISTRY_URL!,
-    ...(username === undefined ? {} : { auth: { username, password: password ?? '' } }),
-  }
-}
-
-const kafkaOptions = (config: Config) => {
-  const {
-    KAFKA_SASL_MECHANISM: mechanism,
-    KAFKA_SASL_USERNAME: username,
-    KAFKA_SASL_PASSWORD: password,
-  } = config
-  const file = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path, 'utf8'))
-  const tls = {
-    ca: file(config.KAFKA_SSL_CA_FILE),
-    cert: file(config.KAFKA_SSL_CERT_FILE),
-    key: file(config.KAFKA_SSL_KEY_FILE),
-  }
-  return {
-    brokers: config.KAFKA_BROKERS!.split(','),
-    clientId: 'embudo',
-    maxPendingBytes: config.EMBUDO_MAX_PENDING_BYTES,
-    deliveryTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS,
-    compression: config.EMBUDO_COMPRESSION,
-    ...(config.KAFKA_SSL
-      ? { ssl: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) }
-      : {}),
-    ...(mechanism === undefined ? {} : { sasl: { mechanism, username, password } }),
-  }
-}
-
-const topicSpec = (config: Config, topic: Catalog['topics'][number]) => ({
-  topic: topicName(config.EMBUDO_TOPIC_PREFIX, topic),
-  partitions: topic.partitions,
-  replication: config.EMBUDO_REPLICATION,
-  settings: {
-    'retention.ms': String(topic.retentionMs ?? -1),
-    'cleanup.policy': 'delete',
-    'min.insync.replicas': String(config.EMBUDO_REPLICATION > 2 ? 2 : 1),
-    'unclean.leader.election.enable': 'false',
-  },
-})
 
 const packageVersion = (): string =>
   (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version

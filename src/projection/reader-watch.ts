@@ -1,4 +1,3 @@
-import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import type { Membership } from '../consumer/membership.ts'
@@ -7,18 +6,24 @@ import type { TopicDefinition } from '../define/topic.ts'
 import type { Log } from '../log/port.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { appendTimes } from './append-times.ts'
-import { storedCounts } from './clickhouse/stored-counts.ts'
 import { completenessConcern, watchCompleteness } from './completeness-watch.ts'
 import type { Projection } from './definition.ts'
 import { measureCompleteness, measureProjections } from './metrics.ts'
 import { type ShownPosition, type ShownProjection, withMovement } from './movement.ts'
 import { topicsOf } from './queries.ts'
-import { type Reader, type ReconcileFilter, type Reconciliation, reconcile } from './reconcile.ts'
+import {
+  type CountStored,
+  type Reader,
+  type ReconcileFilter,
+  type Reconciliation,
+  reconcile,
+} from './reconcile.ts'
 
 export interface ReaderWatchParts {
   readonly log: Log
   readonly pool: Pool
-  readonly clickhouse: ClickHouseClient
+  /** Of ClickHouse's rows. */
+  readonly countStored: CountStored
   readonly catalog: Catalog
   readonly prefix: string
   readonly projections: readonly Projection[]
@@ -51,9 +56,9 @@ export interface WatchingWorker {
 }
 
 export const readerWatch = (parts: ReaderWatchParts): ReaderWatch => {
-  const { log, pool, clickhouse, prefix, stalledAfterMs } = parts
+  const { log, pool, countStored, prefix, stalledAfterMs } = parts
   const now = () => new Date()
-  const reconciling = { log, pool, now, readers: readersOf(parts), countStored: storedCounts(clickhouse) }
+  const reconciling = { log, pool, now, readers: readersOf(parts), countStored }
   const times = appendTimes(log)
   return {
     withMovement: (listed) =>
