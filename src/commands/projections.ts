@@ -60,7 +60,7 @@ const list = async (options: Options, context: CommandContext): Promise<void> =>
   if (options.json) return printJson(context, answer)
   const { green, yellow, red, dim } = coloursOf(context.isTerminal)
   const colour = (state: string) =>
-    (/fail|dead/.test(state) ? red : /live|running|ok/.test(state) ? green : yellow)(state)
+    (/fail|dead|stall/.test(state) ? red : /live|running|ok/.test(state) ? green : yellow)(state)
   printTable(
     context,
     [

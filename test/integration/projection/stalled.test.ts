@@ -62,6 +62,7 @@ describe('a projection in the list', () => {
     // Nobody lives who owns it: the time of a hand-over is all that it gets.
     expect(await shown(200_000)).toMatchObject({ state: 'live' })
     await membership[Symbol.asyncDispose]()
+    await pool.query(`insert into embudo.workers (id, seen_at) values ('w-1', now() - interval '9 seconds')`)
     expect(await shown(200_000)).toMatchObject({ state: 'stalled' })
 
     await using again = await member(pool, 'w-2')
