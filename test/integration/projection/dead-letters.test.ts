@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(() => database[Symbol.asyncDispose]())
 
-/** Refuses a webinar POISON itself; Postgres refuses more seconds than an integer holds. */
+/** Refuses a webinar POISON itself; a row cannot hold more seconds than an integer, nor 100,000 at once. */
 const attendance = (name: string, mended = false) =>
   readModel({
     name,
@@ -51,17 +51,19 @@ const attendance = (name: string, mended = false) =>
       lead_id: 'text primary key',
       email: 'personal',
       seconds: 'integer not null default 0',
+      longest: 'integer check (longest < 100000)',
       webinars: json<readonly string[]>('not null'),
     },
     initial: (leadId) => ({ lead_id: leadId, seconds: 0, webinars: [] }),
     evolve: {
       lead_registered: (row, { data }) => ({ ...row, email: data.email }),
-      content_consumed: (row) => ({ ...row, seconds: 0 }),
+      content_consumed: (row) => ({ ...row, seconds: 0, longest: null }),
       webinar_attended: (row, { data }) => {
         if (data.webinarId === 'POISON' && !mended) throw new Error('no such webinar')
         return {
           ...row,
           seconds: row.seconds + data.attendanceDuration,
+          longest: Math.max(row.longest ?? 0, data.attendanceDuration),
           webinars: [...row.webinars, data.webinarId],
         }
       },
@@ -188,7 +190,7 @@ describe('a record that a projection cannot apply', () => {
   })
 
   it.each([10_000, 40])(
-    'is traced where Postgres refuses the row that it makes, in batches of %i',
+    'is found by the row that no column can hold, wherever batches of %i end',
     async (batchRecords) => {
       const at = await makeCase()
       const many = Array.from({ length: 300 }, (_, index) => attended(`L-${index % 7}`, `W-${index}`))
@@ -215,6 +217,31 @@ describe('a record that a projection cannot apply', () => {
         ['L-3', 'row_refused'],
         ['L-5', 'row_refused'],
       ])
+      await at.expectCountsToAddUp()
+    },
+  )
+
+  it.each([1, 100])(
+    'is traced where only Postgres knows that the row is none, in batches of %i',
+    async (batchRecords) => {
+      const at = await makeCase()
+      const others = Array.from({ length: 60 }, (_, index) => attended(`L-${index % 5}`, `W-${index}`))
+      await append(at.log, at.topic, [
+        ...[
+          ...others.slice(0, 30),
+          attended('A', 'W-1'),
+          attended('A', 'LONG', 100_000),
+          attended('A', 'W-2'),
+        ],
+        ...(batchRecords === 1 ? [forgotten('A')] : []),
+        ...others.slice(30),
+      ])
+      await using _ = await startProjector({ ...at, batchRecords })
+      await at.isApplied()
+      const { A, ...rows } = await at.rows()
+      expect(A).toEqual([1, ['W-1']])
+      expect(Object.values(rows).map(([seconds]) => seconds)).toEqual([12, 12, 12, 12, 12])
+      expect((await at.lettersOf(at.name))[0]).toMatchObject({ subject: 'A', code: 'row_refused' })
       await at.expectCountsToAddUp()
     },
   )
