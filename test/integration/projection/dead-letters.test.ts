@@ -214,8 +214,8 @@ describe('a record that a projection cannot apply', () => {
       expect(rows['L-1']).toEqual([first(1, 300).length, first(1, 300)])
       const letters = (await at.lettersOf(at.name)).filter(({ cause }) => cause === 'poison')
       expect(letters.map(({ subject, code }) => [subject, code]).toSorted()).toEqual([
-        ['L-3', 'row_refused'],
-        ['L-5', 'row_refused'],
+        ['L-3', 'fold_failed'],
+        ['L-5', 'fold_failed'],
       ])
       await at.expectCountsToAddUp()
     },
