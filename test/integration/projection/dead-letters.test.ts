@@ -233,7 +233,6 @@ describe('a record that a projection cannot apply', () => {
           attended('A', 'LONG', 100_000),
           attended('A', 'W-2'),
         ],
-        ...(batchRecords === 1 ? [forgotten('A')] : []),
         ...others.slice(30),
       ])
       await using _ = await startProjector({ ...at, batchRecords })
