@@ -8,6 +8,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
+import { makeFeeds } from './consumer/feeds.ts'
 import { joinMembership } from './consumer/membership.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
 import type { SagaDefinition } from './define/saga.ts'
@@ -266,7 +267,8 @@ const startWork = async (
   const membership = stack.use(
     await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
   )
-  const shared = { log, codec, catalog, prefix, membership, logger }
+  const feeds = stack.use(makeFeeds(log))
+  const shared = { log, feeds, codec, catalog, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
     metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
