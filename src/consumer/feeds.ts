@@ -29,12 +29,17 @@ export interface FeedOptions {
   readonly maxPassBytes?: number
   /** What all of them keep. Default 96 MiB; each has always one batch. */
   readonly maxBytes?: number
+  /** How far apart readers may be to begin together. Default 1,024. */
+  readonly nearbyOffsets?: number
 }
 
-export const makeFeeds = (
-  log: Log,
-  { hash = identityHash(), maxPassBytes = 4 * MIB, maxBytes = 96 * MIB }: FeedOptions = {},
-): Feeds => {
+export const makeFeeds = (log: Log, options: FeedOptions = {}): Feeds => {
+  const {
+    hash = identityHash(),
+    maxPassBytes = 4 * MIB,
+    maxBytes = 96 * MIB,
+    nearbyOffsets = 1_024,
+  } = options
   const ahead = new ReaderPool(log, { maxBufferedBytes: fetchedAheadBytes })
   const single = new ReaderPool(log, { maxBufferedBytes: singleBytes })
   const feeds = new Map<string, PartitionFeed>()
@@ -55,6 +60,7 @@ export const makeFeeds = (
     }
     return new PartitionFeed({
       read,
+      nearbyOffsets,
       roomBytes: () => Math.min(maxPassBytes, maxBytes / passes),
       hasMore: (more) => {
         passes += more

@@ -7,6 +7,11 @@ export interface PartitionFeedParts {
    * outside of the log. The partition may be read several times at once.
    */
   readonly read: (from: number, wanted: number, signal: AbortSignal) => AsyncGenerator<WholeBatch, void, void>
+  /**
+   * The readers of a process stand close to one another when it starts, and come one after the other: a pass begins
+   * that many offsets before the first, and those that are as far ahead of the first wait for it.
+   */
+  readonly nearbyOffsets: number
   /** What a pass may keep in memory, asked each time that it has read on. */
   readonly roomBytes: () => number
   /** Told how many more passes there are. */
@@ -57,7 +62,8 @@ export class PartitionFeed {
   /** One to begin with. It may have to read a little before it is there: less than a pass of one's own would. */
   #near(position: number): Pass | undefined {
     return this.#passes.find(
-      (pass) => !pass.hasEnded && pass.start <= position && position <= pass.end + nearbyOffsets,
+      (pass) =>
+        !pass.hasEnded && pass.start <= position && position <= pass.end + 2 * this.#parts.nearbyOffsets,
     )
   }
 
@@ -82,7 +88,7 @@ export class PartitionFeed {
   }
 
   #open(position: number): Pass {
-    const from = Math.max(0, position - nearbyOffsets)
+    const from = Math.max(0, position - this.#parts.nearbyOffsets)
     const pass = new Pass(from, (signal) => this.#parts.read(from, position, signal), this.#parts.roomBytes)
     this.#passes.push(pass)
     this.#parts.hasMore(1)
@@ -101,9 +107,3 @@ export class PartitionFeed {
     pass.stop()
   }
 }
-
-/**
- * The readers of a process stand close to one another when it starts, and come one after the other: a pass begins
- * that many offsets before the first, and those that are as far ahead of it wait for it.
- */
-const nearbyOffsets = 1_024
