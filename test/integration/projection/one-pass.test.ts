@@ -63,9 +63,9 @@ describe('the projections of a process', () => {
     const { pool } = database
     const { log, counts, prefix, topic } = await makeCountedLog()
     const projections = [ledger('ledger_shared_1'), ledger('ledger_shared_2'), ledger('ledger_shared_3')]
-    const happened = await append(log, topic, history(7, 12_000))
+    const happened = await append(log, topic, history(7, 6_000))
     // The live ones keep too little of what they have read to serve a rebuild.
-    await using feeds = makeFeeds(log, { maxPassBytes: 1_000_000 })
+    await using feeds = makeFeeds(log, { maxPassBytes: 400_000 })
     await using _ = await startProjector({ log, prefix, pool, projections, feeds, batchRecords: 500 })
     for (const { name } of projections) await applied({ log, pool, topic }, name)
     const before = counts.records
@@ -77,7 +77,8 @@ describe('the projections of a process', () => {
       (all) => all.filter(({ generation, state }) => generation === 2 && state === 'live').length === 3,
     )
 
-    for (const { name } of projections) expect(await readLedger(pool, name)).toEqual(expectedLedger(happened))
+    const expected = expectedLedger(happened)
+    for (const { name } of projections) expect(await readLedger(pool, name)).toEqual(expected)
     expect(counts.records - before).toBeLessThan(3 * happened.length)
     await eventually(
       async () => counts.open,
