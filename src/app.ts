@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { corrections as correctionsTopic } from '../schemas/corrections/topic.ts'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
+import { makeFeeds } from './consumer/feeds.ts'
 import { joinMembership } from './consumer/membership.ts'
 import { type FollowedCorrections, readCorrections } from './dead-letter/corrections.ts'
 import { letterDecisions } from './dead-letter/decide.ts'
@@ -316,7 +317,8 @@ const startWork = async (
   const membership = stack.use(
     await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
   )
-  const shared = { log, codec, catalog, corrections, prefix, membership, logger }
+  const feeds = stack.use(makeFeeds(log))
+  const shared = { log, feeds, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
     metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
