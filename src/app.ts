@@ -328,7 +328,7 @@ const startWork = async (
       cacheRows: config.EMBUDO_CACHE_ROWS,
       maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
     }
-    const isMine = () => membership.owns('dead-letters', '', 0)
+    const isMine = () => membership.ownsDuty('dead-letters')
     stack.use(settleDecided({ pool, corrections, release: letterRelease(parts), isMine, logger }))
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
     for (const definition of projections) {
