@@ -31,6 +31,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   unknown_read_model: 404,
   unknown_projection: 404,
   unknown_saga: 404,
+  unknown_topic: 404,
   method_not_allowed: 405,
   body_timeout: 408,
   event_parked: 409,

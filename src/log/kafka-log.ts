@@ -1,6 +1,7 @@
 import { EmbudoError } from '../define/error.ts'
 import { type LogClock, type LogNotes, noNotes, pauseOn, systemClock } from './clock.ts'
 import { Cluster, type ClusterParts } from './cluster.ts'
+import { commitOffsets } from './group-offsets.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import type { Log, LogReader, ReaderOptions } from './port.ts'
 import { Producer } from './producer.ts'
@@ -109,6 +110,8 @@ class KafkaLog implements Log {
     this.#readers.add(reader)
     return reader
   }
+
+  mirrorOffsets: Log['mirrorOffsets'] = (group, offsets) => commitOffsets(this.#cluster, group, offsets)
 
   async ping(): Promise<void> {
     if (this.#isClosed) throw new EmbudoError('log_closed', 'The log was closed.')

@@ -2,7 +2,16 @@ import { EmbudoError } from '../define/error.ts'
 import { type LogClock, systemClock } from './clock.ts'
 import { decodeBatches } from './decode-batch.ts'
 import { encodeBatch, recordSizeBound } from './encode-batch.ts'
-import type { Appended, AppendRecord, Log, LogBatch, LogFailure, LogReader, LogRecord } from './port.ts'
+import type {
+  Appended,
+  AppendRecord,
+  Log,
+  LogBatch,
+  LogFailure,
+  LogReader,
+  LogRecord,
+  NextOffset,
+} from './port.ts'
 import { writeInt64 } from './record-batch.ts'
 
 export interface MemoryLogOptions {
@@ -16,6 +25,8 @@ export interface MemoryLogOptions {
 /** The log without a broker, for tests: the same contract, and it fails when it is told to. */
 export interface MemoryLog extends Log {
   readonly faults: LogFaults
+  /** What was mirrored of a group, by `<topic>:<partition>`. */
+  mirrored(group: string): ReadonlyMap<string, number>
 }
 
 export interface LogFaults {
@@ -42,6 +53,7 @@ export const memoryLog = (options: MemoryLogOptions = {}): MemoryLog => new InMe
 class InMemoryLog implements MemoryLog {
   readonly #topics = new Map<string, StoredPartition[]>()
   readonly #readers = new Set<MemoryReader>()
+  readonly #groups = new Map<string, Map<string, number>>()
   readonly #clock: LogClock
   readonly #maxPendingBytes: number
   readonly #maxRecordBytes: number
@@ -140,6 +152,18 @@ class InMemoryLog implements MemoryLog {
     const reader = new MemoryReader((topic, partition) => this.#partition(topic, partition))
     this.#readers.add(reader)
     return reader
+  }
+
+  async mirrorOffsets(group: string, offsets: readonly NextOffset[]): Promise<void> {
+    this.#answer()
+    for (const { topic, partition } of offsets) this.#partition(topic, partition)
+    const known = this.#groups.get(group) ?? new Map<string, number>()
+    for (const { topic, partition, offset } of offsets) known.set(`${topic}:${partition}`, offset)
+    this.#groups.set(group, known)
+  }
+
+  mirrored(group: string): ReadonlyMap<string, number> {
+    return this.#groups.get(group) ?? new Map()
   }
 
   async ping(): Promise<void> {

@@ -99,8 +99,22 @@ export interface Log extends AsyncDisposable {
   /** Readers are independent: a slow one holds up no other. */
   reader(options?: ReaderOptions): LogReader
 
+  /**
+   * Writes down where a consumer group stands, for other tools to see; the group needs no members, and nothing here
+   * reads it back. Throws `log_unavailable` (retriable), `log_refused` where the broker does not allow it or others
+   * are members of the group.
+   */
+  mirrorOffsets(group: string, offsets: readonly NextOffset[]): Promise<void>
+
   /** Resolves if the broker answers; otherwise throws what is wrong. */
   ping(): Promise<void>
+}
+
+/** The first offset of a partition that is not read. */
+export interface NextOffset {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
 }
 
 /** A record whose append failed. `retriable` when trying again may help; the outcome is unknown unless `refused`. */

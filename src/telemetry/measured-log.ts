@@ -13,6 +13,7 @@ export const measuredLog = (
     ensureTopics: (specs) => log.ensureTopics(specs),
     bounds: (topic) => log.bounds(topic),
     reader: (options) => log.reader(options),
+    mirrorOffsets: (group, offsets) => log.mirrorOffsets(group, offsets),
     ping: () => log.ping(),
     async append(records) {
       const bytes = bytesOf(records)

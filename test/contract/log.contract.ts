@@ -8,6 +8,8 @@ export interface LogUnderTest {
   trim(topic: string, partition: number, start: number): Promise<void>
   /** Deletes the topic and makes it again. */
   recreate(topic: string, partitions: number): Promise<void>
+  /** What others see of a consumer group: next offsets by partition. */
+  groupOffsets(group: string, topic: string): Promise<ReadonlyMap<number, number>>
 }
 
 /** What every log promises. */
@@ -324,6 +326,42 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       await until(() => reading.records.length === 1)
       await log[Symbol.asyncDispose]()
       await expect(reading).rejects.toMatchObject({ code: 'log_closed' })
+    })
+  })
+
+  describe(`${name}: where a group stands`, () => {
+    it('is seen by others as it was last mirrored, partition by partition', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 3)
+      await log.append([record(topic, 0, 'a'), record(topic, 0, 'b'), record(topic, 1, 'c')])
+      const group = `${topic}.saga.enrollment`
+      await log.mirrorOffsets(group, [
+        { topic, partition: 0, offset: 1 },
+        { topic, partition: 1, offset: 0 },
+      ])
+      await log.mirrorOffsets(group, [{ topic, partition: 0, offset: 2 }])
+      await log.mirrorOffsets(group, [])
+      expect(new Map(await subject.groupOffsets(group, topic))).toEqual(
+        new Map([
+          [0, 2],
+          [1, 0],
+        ]),
+      )
+    })
+
+    it('can be that of several topics at once, and goes back where it is told to', async () => {
+      await using log = await subject.open()
+      const topics = [await newTopic(log, 1), await newTopic(log, 1)]
+      const group = uniqueName()
+      for (const offset of [7, 3]) {
+        await log.mirrorOffsets(
+          group,
+          topics.map((topic) => ({ topic, partition: 0, offset })),
+        )
+      }
+      for (const topic of topics) {
+        expect([...(await subject.groupOffsets(group, topic))]).toEqual([[0, 3]])
+      }
     })
   })
 

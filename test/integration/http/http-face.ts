@@ -10,6 +10,7 @@ import type { DomainEvent } from '../../../src/define/event.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { crossOrigin } from '../../../src/http/cors.ts'
 import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { reconciliationRoutes } from '../../../src/http/reconciliation-routes.ts'
 import { createHttpServer, type HttpLimits } from '../../../src/http/server.ts'
 import type { IngestLimits } from '../../../src/ingest/ingest.ts'
 import { ingestion } from '../../../src/ingest/ingestion.ts'
@@ -103,6 +104,9 @@ export const startFace = async (options: FaceOptions = {}) => {
       metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     }),
     ...projectionRoutes({ list: async () => [], rebuild: async () => ({ generation: 2 }) }),
+    ...reconciliationRoutes({
+      reconcile: async () => ({ addsUp: true, asOf: new Date().toISOString(), notCounted: null, items: [] }),
+    }),
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({
