@@ -9,6 +9,7 @@ import type { Logger } from 'pino'
 import { corrections as correctionsTopic } from '../schemas/corrections/topic.ts'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
+import { makeFeeds } from './consumer/feeds.ts'
 import { joinMembership } from './consumer/membership.ts'
 import { mirrorPositions } from './consumer/mirror.ts'
 import { type FollowedCorrections, readCorrections } from './dead-letter/corrections.ts'
@@ -331,7 +332,8 @@ const startWork = async (
   const membership = stack.use(
     await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
   )
-  const shared = { log, pool, codec, catalog, corrections, prefix, membership, logger }
+  const feeds = stack.use(makeFeeds(log))
+  const shared = { log, pool, feeds, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   const watching = { membership, logger, metrics, everyMs: config.EMBUDO_RECONCILE_EVERY_MS }
   stack.use(parts.watch.start({ ...watching, list: () => shownProjections(parts) }))
@@ -343,7 +345,7 @@ const startWork = async (
       cacheRows: config.EMBUDO_CACHE_ROWS,
       maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
     }
-    const isMine = () => membership.owns('dead-letters', '', 0)
+    const isMine = () => membership.ownsDuty('dead-letters')
     stack.use(settleDecided({ pool, corrections, release: letterRelease(parts), isMine, logger }))
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
     for (const definition of projections) {

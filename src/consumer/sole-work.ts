@@ -25,7 +25,7 @@ export const startSoleWork = (
   let failures = 0
 
   const once = async (): Promise<void> => {
-    if (!membership.owns(name, '', 0)) return rest?.()
+    if (!membership.ownsDuty(name)) return rest?.()
     try {
       await work(signal)
       if (failures > 1) logger.info({ work: name }, 'work that had failed goes on')

@@ -104,6 +104,7 @@ class FetchedRecord implements LogRecord {
   readonly timestamp: number
   readonly key: Buffer | null
   readonly value: Buffer | null
+  decoded: unknown = undefined
   readonly #bytes: Buffer
   readonly #headersAt: number
   readonly #end: number

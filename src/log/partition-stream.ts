@@ -47,9 +47,10 @@ export class PartitionStream {
     this.#highWatermark = part.highWatermark
     const next = nextOffsetAfter(part.bytes)
     if (next === undefined) return
-    this.#fetched.push({ from: this.next, bytes: part.bytes, highWatermark: part.highWatermark })
+    const bytes = alone(part.bytes)
+    this.#fetched.push({ from: this.next, bytes, highWatermark: part.highWatermark })
     this.next = Math.max(next, this.next)
-    this.#bufferedBytes += part.bytes.length
+    this.#bufferedBytes += bytes.length
     this.#wakeUp()
   }
 
@@ -103,6 +104,13 @@ export class PartitionStream {
     wake?.()
   }
 }
+
+/**
+ * Records are views into what was fetched, and may be kept for long: a partition that got little of a large answer
+ * must not keep the parts of all others in memory.
+ */
+const alone = (bytes: Buffer): Buffer =>
+  2 * bytes.length < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes
 
 interface Fetched {
   readonly from: number

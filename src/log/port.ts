@@ -53,6 +53,8 @@ export interface LogRecord {
    */
   copyHeader(name: string, into: Buffer, at: number): number
   headers(): Record<string, string>
+  /** For whoever decodes it, and found by whoever comes next: a record is read by several, and decoded once. */
+  decoded?: unknown
 }
 
 export interface LogBatch {

@@ -1,6 +1,7 @@
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { type Consumer, startConsumer } from '../consumer/consumer.ts'
+import type { Feeds } from '../consumer/feeds.ts'
 import type { Membership } from '../consumer/membership.ts'
 import { readPositions } from '../consumer/positions.ts'
 import type { Corrections } from '../dead-letter/correction.ts'
@@ -18,6 +19,7 @@ import { quote, tableOf } from './postgres/table.ts'
 
 export interface ManagerParts {
   readonly log: Log
+  readonly feeds: Feeds
   /** Its connections run with synchronous_commit = off: what a crash takes back is read again. */
   readonly pool: Pool
   readonly codec: Codec
@@ -103,7 +105,7 @@ export const startProjections = async (
     for (const generation of generations) {
       const projection = byName.get(generation.projection)
       if (projection === undefined || generation.state !== 'building') continue
-      if (!parts.membership.owns('switch', projection.name, 0)) continue
+      if (!parts.membership.ownsDuty(`switch/${projection.name}`)) continue
       await switchWhenCaughtUp(projection, generation, generations)
     }
     await dropRetired(pool, (name, generation) => `embudo.${quote(`${name}_${generation}`)}`)

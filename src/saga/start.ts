@@ -3,6 +3,7 @@ import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { startConsumer } from '../consumer/consumer.ts'
 import { advanceBehind } from '../consumer/distinct.ts'
+import type { Feeds } from '../consumer/feeds.ts'
 import type { Membership } from '../consumer/membership.ts'
 import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
@@ -25,6 +26,7 @@ export interface SagaParts {
   readonly sagas: readonly SagaDefinition[]
   readonly pool: Pool
   readonly log: Log
+  readonly feeds: Feeds
   readonly codec: Codec
   readonly catalog: Catalog
   /** Of the topics' names. */

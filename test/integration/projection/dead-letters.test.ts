@@ -41,7 +41,7 @@ beforeAll(async () => {
 })
 afterAll(() => database[Symbol.asyncDispose]())
 
-/** Refuses a webinar POISON itself; Postgres refuses more seconds than an integer holds. */
+/** Refuses a webinar POISON itself; a row cannot hold more seconds than an integer, nor 100,000 at once. */
 const attendance = (name: string, mended = false) =>
   readModel({
     name,
@@ -51,16 +51,19 @@ const attendance = (name: string, mended = false) =>
       lead_id: 'text primary key',
       email: 'personal',
       seconds: 'integer not null default 0',
+      longest: 'integer check (longest < 100000)',
       webinars: json<readonly string[]>('not null'),
     },
     initial: (leadId) => ({ lead_id: leadId, seconds: 0, webinars: [] }),
     evolve: {
       lead_registered: (row, { data }) => ({ ...row, email: data.email }),
+      content_consumed: (row) => ({ ...row, seconds: 0, longest: null }),
       webinar_attended: (row, { data }) => {
         if (data.webinarId === 'POISON' && !mended) throw new Error('no such webinar')
         return {
           ...row,
           seconds: row.seconds + data.attendanceDuration,
+          longest: Math.max(row.longest ?? 0, data.attendanceDuration),
           webinars: [...row.webinars, data.webinarId],
         }
       },
@@ -86,6 +89,12 @@ const attended = (leadId: string, webinarId: string, attendanceDuration = 1): Ne
   type: 'webinar_attended',
   time: '2026-11-20T10:00:00.000Z',
   data: { leadId, webinarId, attendanceDuration, engagementScore: null },
+})
+
+const forgotten = (leadId: string): NewEvent => ({
+  type: 'content_consumed',
+  time: '2026-11-20T10:00:00.000Z',
+  data: { leadId, contentId: 'C-1', contentType: 'video', consumptionTime: 1 },
 })
 
 const dataOf = ({ data }: NewEvent) => ({ ...data }) as Readonly<Record<string, unknown>>
@@ -131,7 +140,9 @@ const makeCase = async () => {
     (await listLetters(pool, { projection, limit: 1_000 })).items
   return {
     ...{ log, prefix, topic, pool, name, tallyName, projections, corrected, decisionsWith, lettersOf },
-    isApplied: () => applied({ log, pool, topic }, name),
+    isApplied: async () => {
+      for (const one of projections) await applied({ log, pool, topic }, one.name)
+    },
     rows: async (): Promise<Record<string, [seconds: number, webinars: string[]]>> => {
       const { rows } = await pool.query(`select * from public.${name} order by lead_id`)
       return Object.fromEntries(rows.map((row) => [row.lead_id, [row.seconds, row.webinars]]))
@@ -178,33 +189,61 @@ describe('a record that a projection cannot apply', () => {
     expect(await findParked(at.pool, at.name, [{ topic, partition, offset: offset + 1 }])).toBeUndefined()
   })
 
-  it('is traced where Postgres refuses the row that it makes', async () => {
-    const at = await makeCase()
-    const many = Array.from({ length: 300 }, (_, index) => attended(`L-${index % 7}`, `W-${index}`))
-    await append(at.log, at.topic, [
-      ...many.slice(0, 100),
-      attended('L-3', 'LONG', 2 ** 31),
-      ...many.slice(100, 200),
-      attended('L-5', 'LONGER', 2 ** 32),
-      ...many.slice(200),
-    ])
-    await using _ = await startProjector({ ...at, batchRecords: 10_000 })
-    await at.isApplied()
-    const rows = await at.rows()
-    const first = (lead: number, until: number) =>
-      many
-        .slice(0, until)
-        .flatMap(({ data }) => ('webinarId' in data && data.leadId === `L-${lead}` ? [data.webinarId] : []))
-    expect(rows['L-3']).toEqual([first(3, 100).length, first(3, 100)])
-    expect(rows['L-5']).toEqual([first(5, 200).length, first(5, 200)])
-    expect(rows['L-1']).toEqual([first(1, 300).length, first(1, 300)])
-    const letters = (await at.lettersOf(at.name)).filter(({ cause }) => cause === 'poison')
-    expect(letters.map(({ subject, code }) => [subject, code]).toSorted()).toEqual([
-      ['L-3', 'row_refused'],
-      ['L-5', 'row_refused'],
-    ])
-    await at.expectCountsToAddUp()
-  })
+  it.each([10_000, 40])(
+    'is found by the row that no column can hold, wherever batches of %i end',
+    async (batchRecords) => {
+      const at = await makeCase()
+      const many = Array.from({ length: 300 }, (_, index) => attended(`L-${index % 7}`, `W-${index}`))
+      await append(at.log, at.topic, [
+        ...many.slice(0, 100),
+        attended('L-3', 'LONG', 2 ** 31),
+        // With these the row could be written again, were they not to wait.
+        ...many.slice(100, 200).flatMap((event) => [event, forgotten('L-3')]),
+        attended('L-5', 'LONGER', 2 ** 32),
+        ...many.slice(200),
+      ])
+      await using _ = await startProjector({ ...at, batchRecords })
+      await at.isApplied()
+      const rows = await at.rows()
+      const first = (lead: number, until: number) =>
+        many
+          .slice(0, until)
+          .flatMap(({ data }) => ('webinarId' in data && data.leadId === `L-${lead}` ? [data.webinarId] : []))
+      expect(rows['L-3']).toEqual([first(3, 100).length, first(3, 100)])
+      expect(rows['L-5']).toEqual([first(5, 200).length, first(5, 200)])
+      expect(rows['L-1']).toEqual([first(1, 300).length, first(1, 300)])
+      const letters = (await at.lettersOf(at.name)).filter(({ cause }) => cause === 'poison')
+      expect(letters.map(({ subject, code }) => [subject, code]).toSorted()).toEqual([
+        ['L-3', 'fold_failed'],
+        ['L-5', 'fold_failed'],
+      ])
+      await at.expectCountsToAddUp()
+    },
+  )
+
+  it.each([1, 100])(
+    'is traced where only Postgres knows that the row is none, in batches of %i',
+    async (batchRecords) => {
+      const at = await makeCase()
+      const others = Array.from({ length: 60 }, (_, index) => attended(`L-${index % 5}`, `W-${index}`))
+      await append(at.log, at.topic, [
+        ...[
+          ...others.slice(0, 30),
+          attended('A', 'W-1'),
+          attended('A', 'LONG', 100_000),
+          attended('A', 'W-2'),
+        ],
+        ...others.slice(30),
+      ])
+      await using _ = await startProjector({ ...at, batchRecords })
+      await at.isApplied()
+      const { A, ...rows } = await at.rows()
+      expect(A).toEqual([1, ['W-1']])
+      expect(Object.values(rows).map(([seconds]) => seconds)).toEqual([12, 12, 12, 12, 12])
+      expect((await at.lettersOf(at.name))[0]).toMatchObject({ subject: 'A', code: 'row_refused' })
+      await at.expectCountsToAddUp()
+    },
+  )
 
   it('is parked with its bytes where they are no event at all', async () => {
     const at = await makeCase()

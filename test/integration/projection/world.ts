@@ -3,6 +3,7 @@ import { Client, Pool } from 'pg'
 import { pino } from 'pino'
 import * as generated from '../../../schemas/events.generated.ts'
 import type { Consumer } from '../../../src/consumer/consumer.ts'
+import { type Feeds, makeFeeds } from '../../../src/consumer/feeds.ts'
 import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
 import type { Corrections } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
@@ -87,6 +88,7 @@ export const append = async (
 export const soleOwner = (worker = 'sole'): Membership => ({
   worker,
   owns: () => true,
+  ownsDuty: () => true,
   onChange: () => () => {},
   async [Symbol.asyncDispose]() {},
 })
@@ -101,24 +103,33 @@ export interface ProjectorOptions {
   readonly projections: readonly PostgresProjection[]
   readonly membership?: Membership
   readonly corrections?: Corrections
+  readonly feeds?: Feeds
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
 }
 
-export const startProjector = (options: ProjectorOptions): Promise<ProjectionManager> =>
-  startProjections(options.projections, {
-    codec,
-    logger,
-    membership: soleOwner(),
-    batchRecords: 1_000,
-    cacheRows: 10_000,
-    observe: () => () => {},
-    corrections: noCorrections,
-    maxPoisonedShare: 0.1,
-    everyMs: 25,
-    ...options,
-  })
+export const startProjector = async (options: ProjectorOptions): Promise<ProjectionManager> => {
+  await using stack = new AsyncDisposableStack()
+  const feeds = options.feeds ?? stack.use(makeFeeds(options.log))
+  const manager = stack.use(
+    await startProjections(options.projections, {
+      codec,
+      logger,
+      feeds,
+      membership: soleOwner(),
+      batchRecords: 1_000,
+      cacheRows: 10_000,
+      observe: () => () => {},
+      corrections: noCorrections,
+      maxPoisonedShare: 0.1,
+      everyMs: 25,
+      ...options,
+    }),
+  )
+  const started = stack.move()
+  return { consumers: manager.consumers, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
 
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
