@@ -181,7 +181,7 @@ const positionSchema = z.object({
 })
 
 const rebuildSchema = z.object({
-  state: z.enum(['replaying', 'catching up', 'failed']),
+  state: z.enum(['replaying', 'catching up', 'failed', 'stalled']),
   generation: z.int(),
   percent: z.number(),
   eventsPerSecond: z.number(),

@@ -12,6 +12,7 @@ interface MovingProjection {
     readonly state: string
     readonly oldestUnappliedSeconds: number | null
   }[]
+  readonly rebuild: { readonly state: string } | null
 }
 
 /** How projections stand, asked for when Prometheus comes. */
@@ -53,6 +54,15 @@ export const measureProjections = (
       ),
   )
   levels(
+    'embudo_projection_rebuild',
+    'One for each rebuild under way, by its state.',
+    ['projection', 'state'],
+    async () =>
+      (await look()).flatMap(({ name, rebuild }) =>
+        rebuild === null ? [] : [[{ projection: name, state: rebuild.state }, 1] as const],
+      ),
+  )
+  levels(
     'embudo_dead_letters',
     'Records that a live projection could not apply, and those that wait behind them, by state.',
     ['projection', 'state'],
@@ -67,12 +77,13 @@ export const measureProjections = (
   )
   levels(
     'embudo_projection_rebuild_differences',
-    'Rows in which a rebuilt generation differs from the live one, as last verified.',
+    'Rows in which a rebuilt generation of the same version differs from the live one, as last verified.',
     ['projection'],
     async () => {
       const { rows } = await pool.query<{ projection: string; differences: string }>(
         `select projection, verified ->> 'differences' as differences from embudo.generations
-         where state = 'building' and jsonb_typeof(verified -> 'differences') = 'number'`,
+         where state = 'building' and jsonb_typeof(verified -> 'differences') = 'number'
+           and verified #> '{live,version}' is not distinct from verified #> '{other,version}'`,
       )
       return rows.map(({ projection, differences }) => [{ projection }, Number(differences)] as const)
     },

@@ -1,5 +1,5 @@
 import type { Pool } from 'pg'
-import type { AppendTimes } from './append-times.ts'
+import type { AppendTimes, Place } from './append-times.ts'
 import { isStalled, type Movement, oldestUnappliedSeconds } from './stalled.ts'
 
 export interface MovementParts {
@@ -14,68 +14,120 @@ export interface ShownPosition {
   readonly topic: string
   readonly partition: number
   readonly nextOffset: number
+  readonly end: number
   readonly lag: number
   readonly state: string
 }
 
-export interface ShownProjection<Position> {
-  readonly name: string
+export interface ShownRebuild {
+  readonly generation: number
   readonly state: string
-  readonly positions: readonly Position[]
 }
 
-/** A projection, or one of its positions, with how it moves. */
-type Moving<Shown extends { readonly state: string }> = Omit<Shown, 'state'> & {
+export interface ShownProjection<Position, Rebuild> {
+  readonly name: string
+  readonly state: string
+  /** Of its live generation. */
+  readonly positions: readonly Position[]
+  readonly rebuild: Rebuild | null
+}
+
+type Stallable<Shown extends { readonly state: string }> = Omit<Shown, 'state'> & {
   readonly state: Shown['state'] | 'stalled'
+}
+
+interface Age {
   /** How long the first record that is not applied has waited; null where none waits. */
   readonly oldestUnappliedSeconds: number | null
 }
 
+export type MovingProjection<
+  Projection extends ShownProjection<Position, Rebuild>,
+  Position extends ShownPosition,
+  Rebuild extends ShownRebuild,
+> = Omit<Stallable<Projection>, 'positions' | 'rebuild'> &
+  Age & {
+    readonly positions: readonly (Stallable<Position> & Age)[]
+    readonly rebuild: Stallable<Rebuild> | null
+  }
+
 /**
- * Tells, of projections as they are about to be shown, which of their live positions stand still though there is
- * something to apply, and how old that is. What has failed says so, and why, and stays as it is.
+ * Tells, of projections as they are about to be shown, which of their live positions and which rebuilds stand still
+ * though there is something to apply, and how old that is. What has failed says so, and why, and stays as it is.
  */
 export const withMovement = async <
   Position extends ShownPosition,
-  Projection extends ShownProjection<Position>,
+  Rebuild extends ShownRebuild,
+  Projection extends ShownProjection<Position, Rebuild>,
 >(
-  projections: readonly (Projection & ShownProjection<Position>)[],
+  projections: readonly (Projection & ShownProjection<Position, Rebuild>)[],
   parts: MovementParts,
-): Promise<
-  (Omit<Moving<Projection>, 'positions'> & { readonly positions: readonly Moving<Position>[] })[]
-> => {
-  const movementOf = await movements(projections, parts)
+): Promise<MovingProjection<Projection, Position, Rebuild>[]> => {
+  const known = await readKnown(parts.pool)
+  const places = projections.flatMap((projection) => placesOf(projection, known))
+  const movementOf = await movements(places, known, parts)
+  const stands = (place: StandingAt): boolean => isStalled(movementOf(place), parts.stalledAfterMs)
   return projections.map((projection) => {
+    const { name, rebuild } = projection
     const positions = projection.positions.map((position) => {
-      const movement = movementOf(projection.name, position)
-      const stalled = position.state !== 'failed' && isStalled(movement, parts.stalledAfterMs)
+      const place = livePlace(name, position)
       return {
         ...position,
-        state: stalled ? ('stalled' as const) : position.state,
-        oldestUnappliedSeconds: oldestUnappliedSeconds(movement),
+        state: position.state !== 'failed' && stands(place) ? ('stalled' as const) : position.state,
+        oldestUnappliedSeconds: oldestUnappliedSeconds(movementOf(place)),
       }
     })
     const seconds = positions.flatMap((position) => position.oldestUnappliedSeconds ?? [])
     const stalled = projection.state !== 'failed' && positions.some(({ state }) => state === 'stalled')
+    const isRebuildStalled =
+      rebuild !== null && rebuild.state !== 'failed' && rebuildPlaces(projection, known).some(stands)
     return {
       ...projection,
       state: stalled ? 'stalled' : projection.state,
       oldestUnappliedSeconds: seconds.length === 0 ? null : Math.max(...seconds),
       positions,
+      rebuild: rebuild !== null && isRebuildStalled ? { ...rebuild, state: 'stalled' as const } : rebuild,
     }
   })
 }
 
+/** Where a generation of a projection stands in a partition, and how much is behind it. */
+interface StandingAt extends Place {
+  readonly pending: number
+}
+
+const placesOf = (projection: ShownProjection<ShownPosition, ShownRebuild>, known: Known): StandingAt[] => [
+  ...projection.positions.map((position) => livePlace(projection.name, position)),
+  ...rebuildPlaces(projection, known),
+]
+
+const livePlace = (projection: string, { topic, partition, nextOffset, lag }: ShownPosition): StandingAt => ({
+  reader: `${projection}/live`,
+  topic,
+  partition,
+  offset: nextOffset,
+  pending: lag,
+})
+
+/** The end of the log is the same for all. */
+const rebuildPlaces = (
+  { name, positions, rebuild }: ShownProjection<ShownPosition, ShownRebuild>,
+  known: Known,
+): StandingAt[] =>
+  rebuild === null
+    ? []
+    : positions.map(({ topic, partition, end }) => {
+        const reader = `${name}/building`
+        const offset = known.positions.get(keyOf({ reader, topic, partition }))?.nextOffset ?? 0
+        return { reader, topic, partition, offset, pending: Math.max(0, end - offset) }
+      })
+
 const movements = async (
-  projections: readonly ShownProjection<ShownPosition>[],
-  { pool, appendTimes, now }: MovementParts,
-): Promise<(projection: string, position: ShownPosition) => Movement> => {
-  const stored = await storedMovements(pool)
-  const behind = projections.flatMap(({ name, positions }) =>
-    positions
-      .filter(({ lag }) => lag > 0)
-      .map(({ topic, partition, nextOffset }) => ({ reader: name, topic, partition, offset: nextOffset })),
-  )
+  places: readonly StandingAt[],
+  known: Known,
+  { appendTimes, now }: MovementParts,
+): Promise<(place: StandingAt) => Movement> => {
+  const behind = places.filter(({ pending }) => pending > 0)
   const times = await appendTimes(behind)
   const nowMs = now()
   const ages = new Map(
@@ -84,53 +136,70 @@ const movements = async (
       times[index] === undefined ? undefined : nowMs - times[index],
     ]),
   )
-  return (projection, { topic, partition, lag }) => {
-    const key = keyOf({ reader: projection, topic, partition })
-    return { ...(stored.get(key) ?? neverMoved), pending: lag, waitsForMs: ages.get(key) }
-  }
+  return (place) => ({
+    ...(known.positions.get(keyOf(place)) ?? known.generations.get(place.reader) ?? neverMoved),
+    pending: place.pending,
+    waitsForMs: ages.get(keyOf(place)),
+  })
 }
 
-type StoredMovement = Pick<Movement, 'standsForMs' | 'isOwned' | 'isPaused'>
+type Standing = Pick<Movement, 'standsForMs' | 'isOwned' | 'isPaused'>
 
-const neverMoved: StoredMovement = { standsForMs: undefined, isOwned: false, isPaused: false }
+interface Known {
+  readonly positions: ReadonlyMap<string, Standing & { readonly nextOffset: number }>
+  /** Since they were begun, for partitions that nobody has taken yet. */
+  readonly generations: ReadonlyMap<string, Standing>
+}
+
+const neverMoved: Standing = { standsForMs: undefined, isOwned: false, isPaused: false }
 
 /** As `ttlMs` in consumer/membership.ts: who has not been seen for as long is dead. */
 const deadAfterMs = 8_000
 
 /** Ages by Postgres's clock, which also wrote the times. */
-const storedMovements = async (pool: MovementParts['pool']): Promise<Map<string, StoredMovement>> => {
-  const { rows } = await pool.query<{
-    reader: string
-    topic: string
-    partition: number
-    standsForMs: string
-    isOwned: boolean
-    isPaused: boolean
-  }>(
-    `select p.reader, p.topic, p.partition, extract(epoch from now() - p.moved_at) * 1000 as "standsForMs",
-       w.id is not null as "isOwned", coalesce(g.paused, false) as "isPaused"
-     from embudo.positions p
-     left join embudo.generations g on g.projection = p.reader and g.generation = p.generation
-     left join embudo.partition_status s on s.reader = p.reader and s.generation = p.generation
-       and s.topic = p.topic and s.partition = p.partition
-     left join embudo.workers w on w.id = s.worker and w.seen_at >= now() - $1 * interval '1 millisecond'
-     where coalesce(g.state, 'live') = 'live'`,
-    [deadAfterMs],
-  )
-  return new Map(
-    rows.map(({ standsForMs, isOwned, isPaused, ...of }) => [
-      keyOf(of),
-      { standsForMs: Number(standsForMs), isOwned, isPaused },
-    ]),
-  )
+const readKnown = async (pool: MovementParts['pool']): Promise<Known> => {
+  const [positions, generations] = await Promise.all([
+    pool.query<{
+      reader: string
+      topic: string
+      partition: number
+      nextOffset: string
+      standsForMs: string
+      isOwned: boolean
+      isPaused: boolean
+    }>(
+      `select p.reader || '/' || coalesce(g.state, 'live') as reader, p.topic, p.partition,
+         p.next_offset as "nextOffset", extract(epoch from now() - p.moved_at) * 1000 as "standsForMs",
+         w.id is not null as "isOwned", coalesce(g.paused, false) as "isPaused"
+       from embudo.positions p
+       left join embudo.generations g on g.projection = p.reader and g.generation = p.generation
+       left join embudo.partition_status s on s.reader = p.reader and s.generation = p.generation
+         and s.topic = p.topic and s.partition = p.partition
+       left join embudo.workers w on w.id = s.worker and w.seen_at >= now() - $1 * interval '1 millisecond'
+       where coalesce(g.state, 'live') in ('live', 'building')`,
+      [deadAfterMs],
+    ),
+    pool.query<{ reader: string; standsForMs: string; isPaused: boolean }>(
+      `select projection || '/' || state as reader, extract(epoch from now() - created_at) * 1000 as "standsForMs",
+         paused as "isPaused"
+       from embudo.generations where state in ('live', 'building')`,
+    ),
+  ])
+  return {
+    positions: new Map(
+      positions.rows.map(({ nextOffset, standsForMs, isOwned, isPaused, ...of }) => [
+        keyOf(of),
+        { nextOffset: Number(nextOffset), standsForMs: Number(standsForMs), isOwned, isPaused },
+      ]),
+    ),
+    generations: new Map(
+      generations.rows.map(({ reader, standsForMs, isPaused }) => [
+        reader,
+        { standsForMs: Number(standsForMs), isOwned: false, isPaused },
+      ]),
+    ),
+  }
 }
 
-const keyOf = ({
-  reader,
-  topic,
-  partition,
-}: {
-  readonly reader: string
-  readonly topic: string
-  readonly partition: number
-}): string => `${reader}/${topic}/${partition}`
+const keyOf = ({ reader, topic, partition }: Omit<Place, 'offset'>): string =>
+  `${reader}/${topic}/${partition}`

@@ -9,7 +9,13 @@ import { appendTimes } from './append-times.ts'
 import { completenessConcern, watchCompleteness } from './completeness-watch.ts'
 import type { Projection } from './definition.ts'
 import { measureCompleteness, measureProjections } from './metrics.ts'
-import { type ShownPosition, type ShownProjection, withMovement } from './movement.ts'
+import {
+  type MovingProjection,
+  type ShownPosition,
+  type ShownProjection,
+  type ShownRebuild,
+  withMovement,
+} from './movement.ts'
 import { topicsOf } from './queries.ts'
 import {
   type CountStored,
@@ -35,9 +41,13 @@ export interface ReaderWatchParts {
 /** Whether everything that reads the log moves, and whether what it read adds up. */
 export interface ReaderWatch {
   /** Projections as they are about to be shown, with whether they move: see movement.ts. */
-  withMovement<Position extends ShownPosition, Item extends ShownProjection<Position>>(
-    listed: readonly (Item & ShownProjection<Position>)[],
-  ): ReturnType<typeof withMovement<Position, Item>>
+  readonly withMovement: <
+    Position extends ShownPosition,
+    Rebuild extends ShownRebuild,
+    Projection extends ShownProjection<Position, Rebuild>,
+  >(
+    listed: readonly (Projection & ShownProjection<Position, Rebuild>)[],
+  ) => Promise<MovingProjection<Projection, Position, Rebuild>[]>
   /** `filter.topic` with or without the prefix. Throws `unknown_projection`, `unknown_topic`. */
   reconcile(filter: ReconcileFilter): Promise<Reconciliation>
   /** What the last look found amiss, for health. */

@@ -7,7 +7,7 @@ import { beginGeneration } from '../../../src/projection/generations.ts'
 import { measureCompleteness, measureProjections } from '../../../src/projection/metrics.ts'
 import { type Reader, type Reconciliation, reconcile } from '../../../src/projection/reconcile.ts'
 import { createMetrics } from '../../../src/telemetry/metrics.ts'
-import { counting, history, leads, ledger, sales } from './models.ts'
+import { counting, history, leads, ledger } from './models.ts'
 import { append, applied, eventually, makeDatabase, makeLog, soleOwner, startProjector } from './world.ts'
 
 let database: Awaited<ReturnType<typeof makeDatabase>>
@@ -276,7 +276,7 @@ it('metrics tell how projections stand, their dead letters, and a rebuild that d
     [story.topic],
   )
   const position = { topic: story.topic, partition: 0, lag: 7, state: 'stalled', oldestUnappliedSeconds: 90 }
-  const listed = { name: sales('sales_measured').name, positions: [position] }
+  const listed = { name: 'sales_measured', positions: [position], rebuild: { state: 'replaying' } }
   let looks = 0
   const metrics = createMetrics('worker')
   const list = async () => {
@@ -293,6 +293,7 @@ it('metrics tell how projections stand, their dead letters, and a rebuild that d
   expect(value(`embudo_projection_oldest_unapplied_seconds{${place}}`)).toBe('90')
   expect(value(`embudo_projection_partitions{${of},state="stalled"}`)).toBe('1')
   expect(value(`embudo_projection_partitions{${of},state="failed"}`)).toBe('0')
+  expect(value(`embudo_projection_rebuild{${of},state="replaying"}`)).toBe('1')
   expect(value(`embudo_dead_letters{${of},state="open"}`)).toBe('2')
   expect(value(`embudo_dead_letters{${of},state="applied"}`)).toBe('1')
   expect(value(`embudo_projection_rebuild_differences{${of}}`)).toBe('2')

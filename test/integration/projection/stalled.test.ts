@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
 import { appendTimes } from '../../../src/projection/append-times.ts'
+import { beginGeneration } from '../../../src/projection/generations.ts'
 import { withMovement } from '../../../src/projection/movement.ts'
 import { listProjections } from '../../../src/projection/queries.ts'
 import { history, ledger } from './models.ts'
@@ -70,6 +71,34 @@ describe('a projection in the list', () => {
     await applied({ log, pool, topic }, 'ledger_stuck')
     await eventually(shown, ({ state }) => state === 'live')
   })
+})
+
+it('a rebuild that stands still is shown as stalled, and not when it has just begun', async () => {
+  const { pool } = database
+  const { log, prefix, topic } = await makeLog()
+  const projection = ledger('ledger_half')
+  const times = appendTimes(log)
+  const rebuild = async (aheadMs: number) => {
+    const parts = { pool, log, catalog, prefix, projections: [projection], now: () => new Date() }
+    const listed = await listProjections(parts)
+    const now = () => Date.now() + aheadMs
+    const [shown] = await withMovement(listed, { pool, appendTimes: times, stalledAfterMs: 30_000, now })
+    return `${shown!.state}, ${shown!.rebuild?.state}`
+  }
+  await using membership = await member(pool, 'w-3')
+  {
+    await using _ = await startProjector({ log, prefix, pool, projections: [projection], membership })
+    await append(log, topic, history(79, 40))
+    await applied({ log, pool, topic }, 'ledger_half')
+  }
+  await beginGeneration(pool, 'ledger_half', 1, 40)
+  expect(await rebuild(60_000)).toBe('rebuilding, replaying')
+  await pool.query(
+    `update embudo.generations set created_at = created_at - interval '1 minute' where projection = 'ledger_half'`,
+  )
+  expect(await rebuild(60_000)).toBe('rebuilding, stalled')
+  await pool.query(`update embudo.generations set paused = true where projection = 'ledger_half'`)
+  expect(await rebuild(60_000)).toBe('rebuilding, replaying')
 })
 
 describe('when records were appended', () => {
