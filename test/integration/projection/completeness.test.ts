@@ -230,7 +230,7 @@ describe('the watch over completeness', () => {
 
   it('rests where another process watches', async () => {
     const story = await settled('ledger_resting', 43, 20)
-    const mine = { ...soleOwner(), owns: () => isMine }
+    const mine = { ...soleOwner(), ownsDuty: () => isMine }
     let isMine = true
     const logger = pino({ level: 'silent' })
     await using watch = watchCompleteness({
