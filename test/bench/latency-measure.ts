@@ -31,7 +31,7 @@ export const latencyMeasure = async (
   await load()
   const idle: SteadyLoadResult[] = []
   const beside: SteadyLoadResult[] = []
-  for (const _ of rounds('single events at a fixed rate, beside a rebuild', 40_000)) {
+  for (const _ of rounds('single events at a fixed rate, beside a rebuild', 25_000)) {
     idle.push(await load())
     await beginRebuild()
     beside.push(await load())

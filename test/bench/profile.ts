@@ -61,14 +61,11 @@ export const profileText = (profile: CpuProfile, events: number): string => {
   let totalMicros = 0
   for (const [at, node] of profile.samples.entries()) {
     const { functionName, url, lineNumber } = frames.get(node)!
+    const name = functionName || 'anonymous'
     const micros = profile.timeDeltas[at]!
     const file = fileOf(url)
-    add(
-      byFunction,
-      file === '' ? functionName : `${functionName || 'anonymous'} ${file}:${lineNumber + 1}`,
-      micros,
-    )
-    add(byFile, file === '' ? functionName : file, micros)
+    add(byFunction, file === '' ? name : `${name} ${file}:${lineNumber + 1}`, micros)
+    add(byFile, file || name, micros)
     totalMicros += micros
   }
   const tableOf = (title: string, times: ReadonlyMap<string, number>, rows: number): string => {
@@ -90,6 +87,6 @@ const style = { head: [], border: [], compact: true }
 const add = (times: Map<string, number>, name: string, micros: number): void =>
   void times.set(name, (times.get(name) ?? 0) + micros)
 
-/** Relative to the project; empty for what the engine itself does, which has names like `(garbage collector)`. */
+/** Relative to the project; empty for what is in no file, and for the engine's own: `(garbage collector)`. */
 const fileOf = (url: string): string =>
   url.startsWith('file:') ? relative(`${import.meta.dirname}/../..`, fileURLToPath(url)) : url

@@ -41,7 +41,7 @@ export const projectionBaselines = async (
 
   const jsonRows: Speed[] = []
   const engines = [1, 2].map((consumers) => ({ consumers, results: [] as Speed[] }))
-  for (const _ of rounds("kafkajs eachBatch with JSONEachRow, ClickHouse's Kafka engine", 45_000)) {
+  for (const _ of rounds("kafkajs eachBatch with JSONEachRow, ClickHouse's Kafka engine", 35_000)) {
     const rows = { ...reading, clickhouseUrl, records, measureMs: 10_000 }
     jsonRows.push(await runTask<UsualJsonRowsInput, Speed>('usual-json-rows', rows))
     for (const { consumers, results } of engines) {
