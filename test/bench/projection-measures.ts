@@ -31,6 +31,7 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
     await watch.reached(all, setting.leads, records)
   })
   const { fetching, upserts, jsonRows, kafkaEngine } = await projectionBaselines(setting, records)
+  const count = `${records.toLocaleString('en')} events`
   const measure = (
     name: string,
     of: readonly Pass[],
@@ -40,7 +41,7 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
     name,
     product: of.map(({ perSecond }) => perSecond),
     aim,
-    note: cpuNotes(of),
+    note: [count, cpuNotes(of)].filter(Boolean).join('; '),
     baselines: [...baselines, fetching],
     limits: [memoryLimit(of.map(({ residentMegabytes }) => residentMegabytes))],
   })
