@@ -6,7 +6,8 @@ import { projectionBaselines } from './projection-baselines.ts'
 import { readableMeasure } from './readable-measure.ts'
 import type { Baseline, Measure } from './report.ts'
 import type { Setting } from './setting.ts'
-import { catchUp, followPass, memoryLimit, type Pass } from './worker-run.ts'
+import { cpuNoteOf, memoryLimit } from './worker-cost.ts'
+import { catchUp, followPass, type Pass } from './worker-run.ts'
 
 const profile = 'lead_profile'
 const tables = 'events'
@@ -41,9 +42,9 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
     name,
     product: of.map(({ perSecond }) => perSecond),
     aim,
-    note: [count, cpuNotes(of)].filter(Boolean).join('; '),
+    note: [count, cpuNoteOf(of)].filter(Boolean).join('; '),
     baselines: [...baselines, fetching],
-    limits: [memoryLimit(of.map(({ residentMegabytes }) => residentMegabytes))],
+    limits: [memoryLimit(of)],
   })
   const { together, live, rebuild, sink } = passes
   const rebuiltPerSecond = records / (median(passes.liveAfterMs) / 1000)
@@ -55,7 +56,7 @@ export const projectionMeasures = async (setting: Setting): Promise<Measure[]> =
     measure('write into ClickHouse', sink, [...kafkaEngine, jsonRows], 200_000),
     {
       ...measure('all three at once', together, []),
-      note: [speedNotes(together), cpuNotes(together)].filter(Boolean).join('; '),
+      note: [speedNotes(together), cpuNoteOf(together)].filter(Boolean).join('; '),
     },
     ...readable,
   ]
@@ -133,12 +134,3 @@ const speedNotes = (passes: readonly Pass[]): string =>
       return `${reader} ${perSecond.toLocaleString('en')}/s`
     })
     .join(', ')
-
-/** "µs of CPU an event: worker 3.1, postgres 6.0" */
-const cpuNotes = (passes: readonly Pass[]): string | undefined => {
-  const names = Object.keys(passes[0]!.cpuMicros)
-  if (names.length === 0) return undefined
-  const figure = (name: string) => median(passes.map(({ cpuMicros }) => cpuMicros[name] ?? 0))
-  const used = names.filter((name) => figure(name) >= 0.05)
-  return `µs of CPU an event: ${used.map((name) => `${name} ${figure(name).toFixed(1)}`).join(', ')}`
-}

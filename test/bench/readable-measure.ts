@@ -3,9 +3,10 @@ import type { Limit, Measure } from './report.ts'
 import type { Setting } from './setting.ts'
 import { runTask } from './task.ts'
 import type { ReadableInput, ReadableResult } from './tasks/readable.ts'
-import { forgetResident, memoryLimit, residentPeak } from './worker-run.ts'
+import { cpuNoteOf, memoryLimit, watchCost } from './worker-cost.ts'
 
 const perSecond = 1_000
+const warmUpMs = 2_000
 
 /** How soon after it is sent an event can be read, with all projections on and nothing to catch up with. */
 export const readableMeasure = async (
@@ -16,14 +17,14 @@ export const readableMeasure = async (
   await using worker = await startProcess('worker', parts)
   await untilIdle()
   progress('from sending to reading, at a fixed rate')
-  forgetResident(worker.pid)
+  const costOf = watchCost(worker.pid, parts)
   const { events, failed, answered, postgres, clickhouse } = await runTask<ReadableInput, ReadableResult>(
     'readable',
     {
       port: Number(new URL(http.address).port),
       connections: 16,
       perSecond,
-      warmUpMs: 2_000,
+      warmUpMs,
       measureMs: size.readableMs,
       topic: leads,
       model,
@@ -31,11 +32,14 @@ export const readableMeasure = async (
       clickhouseUrl: parts.addresses.clickhouseUrl,
     },
   )
-  const memory = memoryLimit([residentPeak(worker.pid)])
+  const cost = costOf(((warmUpMs + size.readableMs) / 1000) * perSecond)
   const note = [
     `answered with 202 after p50 ${answered.p50Ms.toFixed(1)} ms, p99 ${answered.p99Ms.toFixed(1)} ms`,
+    cpuNoteOf([cost]),
     ...(failed > 0 ? [`${failed} not accepted`] : []),
-  ].join('; ')
+  ]
+    .filter(Boolean)
+    .join('; ')
   const measure = (store: string, limits: readonly Limit[]): Measure => ({
     name: `from sending to reading in ${store}, at ${perSecond.toLocaleString('en')}/s`,
     product: [events / (size.readableMs / 1000)],
@@ -50,7 +54,11 @@ export const readableMeasure = async (
     below,
   })
   return [
-    measure('Postgres', [latency('p50', postgres.p50Ms, 25), latency('p99', postgres.p99Ms, 100), memory]),
+    measure('Postgres', [
+      latency('p50', postgres.p50Ms, 25),
+      latency('p99', postgres.p99Ms, 100),
+      memoryLimit([cost]),
+    ]),
     measure('ClickHouse', [latency('p50', clickhouse.p50Ms), latency('p99', clickhouse.p99Ms, 1_500)]),
   ]
 }

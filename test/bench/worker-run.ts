@@ -1,20 +1,14 @@
-import { forgetPeak, residentBytes } from '../faults/whole-program/memory.ts'
-import { cpuMicrosOf, cpuMicrosOfTree } from './cpu.ts'
 import { startProcess } from './product.ts'
 import { type CpuProfile, inspected, startProfile } from './profile.ts'
 import type { Progress } from './progress.ts'
-import type { Limit } from './report.ts'
 import type { Setting } from './setting.ts'
+import { type Cost, watchCost } from './worker-cost.ts'
 
 /** What a worker process took to bring readers through the topic of leads. */
-export interface Pass {
+export interface Pass extends Cost {
   /** Until the last reader is through. */
   readonly perSecond: number
   readonly perSecondOf: ReadonlyMap<string, number>
-  /** Microseconds an event, of the worker and of the parts that the bench has started; empty without /proc. */
-  readonly cpuMicros: Readonly<Record<string, number>>
-  /** Of the worker process at its largest; undefined without /proc. */
-  readonly residentMegabytes: number | undefined
   /** Where one was asked for. */
   readonly profile: CpuProfile | undefined
 }
@@ -60,52 +54,16 @@ export const followPass = async (
 ): Promise<Pass> => {
   const begunMs = await watch.begun(readers, leads, generation)
   const endProfile = isProfiled ? await startProfile(logFile) : undefined
-  const cpuBefore = cpuOf(pid, parts.pids)
-  forgetResident(pid)
+  const costOf = watchCost(pid, parts)
   const reachedMs = await watch.reached(readers, leads, records, generation)
-  const cpuAfter = cpuOf(pid, parts.pids)
+  const cost = costOf(records)
   const perSecondOf = new Map(
     [...reachedMs].map(([reader, atMs]) => [reader, records / ((atMs - begunMs) / 1000)]),
   )
   return {
     perSecond: Math.min(...perSecondOf.values()),
     perSecondOf,
-    cpuMicros: Object.fromEntries(
-      Object.entries(cpuAfter).map(([name, micros]) => [name, (micros - (cpuBefore[name] ?? 0)) / records]),
-    ),
-    residentMegabytes: residentPeak(pid),
+    ...cost,
     profile: await endProfile?.(),
   }
 }
-
-export const memoryLimit = (megabytes: readonly (number | undefined)[]): Limit => ({
-  name: 'resident memory of the worker, at most',
-  unit: 'MB',
-  values: megabytes.filter((each) => each !== undefined),
-  below: 600,
-})
-
-/** Megabytes. */
-export const residentPeak = (pid: number): number | undefined => {
-  try {
-    return residentBytes(pid).peak / 1e6
-  } catch {
-    return undefined
-  }
-}
-
-export const forgetResident = (pid: number): void => {
-  try {
-    forgetPeak(pid)
-  } catch {
-    // No /proc: residentPeak tells so.
-  }
-}
-
-const cpuOf = (worker: number, parts: Readonly<Record<string, number>>): Record<string, number> => {
-  const all = { worker: cpuMicrosOf(worker), ...mapped(parts, cpuMicrosOfTree) }
-  return Object.fromEntries(Object.entries(all).filter((entry): entry is [string, number] => !!entry[1]))
-}
-
-const mapped = <From, To>(of: Readonly<Record<string, From>>, to: (from: From) => To): Record<string, To> =>
-  Object.fromEntries(Object.entries(of).map(([name, value]) => [name, to(value)]))
