@@ -90,7 +90,7 @@ export const watchProgress = async (parts: BenchParts): Promise<Progress> => {
   }
 }
 
-const patienceMs = 180_000
+const patienceMs = 300_000
 
 const until = async <Found>(find: () => Promise<Found | undefined>, what: string): Promise<Found> => {
   const deadline = Date.now() + patienceMs
