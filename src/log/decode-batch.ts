@@ -164,6 +164,17 @@ class FetchedRecord implements LogRecord {
     }
     return Object.fromEntries(found)
   }
+
+  body(): Buffer {
+    const pieces = lengthBytes(this.key) + (this.key?.length ?? 0) + lengthBytes(this.value)
+    return this.#bytes.subarray(this.#headersAt - pieces - (this.value?.length ?? 0), this.#end)
+  }
+}
+
+/** How many bytes a piece's length takes, a zigzag varint: none is -1. */
+function lengthBytes(piece: Buffer | null): number {
+  const zigzag = piece === null ? 1 : 2 * piece.length
+  return zigzag < 0x80 ? 1 : zigzag < 0x4000 ? 2 : zigzag < 0x20_0000 ? 3 : zigzag < 0x1000_0000 ? 4 : 5
 }
 
 function isText(bytes: Buffer, at: number, length: number, text: string): boolean {

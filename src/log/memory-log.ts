@@ -113,6 +113,13 @@ class InMemoryLog implements MemoryLog {
     return found.map(({ start, end }, partition) => ({ partition, start, end }))
   }
 
+  offsetsAt: Log['offsetsAt'] = async (topic, time) => {
+    this.#answer()
+    const found = this.#topics.get(topic)
+    if (found === undefined) throw topicUnknown(topic)
+    return found.map((stored, partition) => ({ partition, offset: stored.offsetAt(time) }))
+  }
+
   async append(records: readonly AppendRecord[]): Promise<ReadonlyArray<Appended | LogFailure>> {
     if (this.#isClosed) throw closed()
     const fault = this.#appendFaults.shift()
@@ -254,6 +261,10 @@ class StoredPartition {
     const facts = { ...place, from, start: this.start, end: this.end }
     const message = `${place.topic}/${place.partition} has no offset ${from}: it reaches from ${this.start} to ${this.end}.`
     throw new EmbudoError('offset_out_of_range', message, { facts })
+  }
+
+  offsetAt(time: number): number {
+    return this.#records.find(({ timestamp }) => timestamp >= time)?.offset ?? this.end
   }
 
   async more(signal: AbortSignal): Promise<void> {

@@ -53,6 +53,8 @@ export interface LogRecord {
    */
   copyHeader(name: string, into: Buffer, at: number): number
   headers(): Record<string, string>
+  /** Key, value and headers byte for byte, as `EncodedRecord` has them: what a copy is made from. */
+  body(): Buffer
 }
 
 export interface LogBatch {
@@ -77,6 +79,11 @@ export interface PartitionBounds {
   readonly end: number
 }
 
+export interface PartitionOffset {
+  readonly partition: number
+  readonly offset: number
+}
+
 export interface Log extends AsyncDisposable {
   /**
    * Creates those that are missing. Throws `partitions_differ` where a topic exists with another number of
@@ -85,6 +92,12 @@ export interface Log extends AsyncDisposable {
   ensureTopics(specs: readonly TopicSpec[]): Promise<void>
 
   bounds(topic: string): Promise<PartitionBounds[]>
+
+  /**
+   * Of each partition, the offset of the first record that was appended at that time (milliseconds since the epoch)
+   * or later; the partition's end where there is none.
+   */
+  offsetsAt(topic: string, time: number): Promise<PartitionOffset[]>
 
   /**
    * Appends with acknowledgement of all in-sync replicas, each partition in the order given; a call's records

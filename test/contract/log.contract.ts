@@ -172,6 +172,39 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       expect(second?.headers()).toEqual({})
     })
 
+    it('are copied as they are, whatever they hold', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 2)
+      const headers = [['ce_id', '1'] as const, ['twice', 'a'] as const, ['twice', '\u{1F600}'] as const]
+      const large = Buffer.alloc(20_000, 'x')
+      await log.append([
+        { topic, partition: 0, key: Buffer.from('k'), value: large, headers },
+        { topic, partition: 0, key: large, value: Buffer.alloc(0), headers: [] },
+      ])
+      const originals = await readAll(log, topic, 0, 0)
+      await log.append(originals.map((original) => ({ topic, partition: 1, body: original.body() })))
+      const copies = await readAll(log, topic, 1, 0)
+      expect(copies.map((copy) => copy.body())).toEqual(originals.map((original) => original.body()))
+      expect(copies[0]).toMatchObject({ key: Buffer.from('k'), value: large })
+      expect(copies[0]!.headers()).toEqual({ ce_id: '1', twice: 'a' })
+      expect(copies[1]).toMatchObject({ key: large, value: Buffer.alloc(0) })
+    })
+
+    it('are found by when they were appended', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 2)
+      await log.append([record(topic, 0, 'one')])
+      const [first] = await readAll(log, topic, 0, 0)
+      while (Date.now() <= first!.timestamp) await new Promise((resolve) => setTimeout(resolve, 1))
+      await log.append([record(topic, 0, 'two')])
+      const at = async (time: number) => (await log.offsetsAt(topic, time)).map(({ offset }) => offset)
+      expect(await at(0)).toEqual([0, 0])
+      expect(await at(first!.timestamp)).toEqual([0, 0])
+      expect(await at(first!.timestamp + 1)).toEqual([1, 0])
+      expect(await at(Date.now() + 60_000)).toEqual([2, 0])
+      await expect(log.offsetsAt(uniqueName(), 0)).rejects.toMatchObject({ code: 'topic_unknown' })
+    })
+
     it('begins at the offset asked for, within what was appended together', async () => {
       await using log = await subject.open()
       const topic = await newTopic(log, 1)

@@ -196,6 +196,7 @@ const batch = (...traceparents: (string | undefined)[]): ObservedBatch => ({
       header: (name) => headers[name],
       copyHeader: () => -1,
       headers: () => headers,
+      body: () => Buffer.alloc(0),
     }
   }),
 })
