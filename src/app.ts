@@ -15,6 +15,7 @@ import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
 import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
+import { repairRoutes } from './http/repair-routes.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
 import { ingestion } from './ingest/ingestion.ts'
@@ -37,6 +38,7 @@ import {
   type ProjectionQueryParts,
   rebuildProjection,
 } from './projection/queries.ts'
+import { repairProjection } from './projection/repair.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
@@ -200,7 +202,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
 }
 
 const readingRoutes = (parts: Parts): Route[] => {
-  const { config, catalog, pool, clickhouse, projections } = parts
+  const { config, catalog, codec, pool, clickhouse, projections } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
   const reading = {
     pool,
@@ -229,6 +231,9 @@ const readingRoutes = (parts: Parts): Route[] => {
     ...projectionRoutes({
       list: () => listProjections(queryParts),
       rebuild: (name) => rebuildProjection(queryParts, name),
+    }),
+    ...repairRoutes({
+      repair: (name, what, watch) => repairProjection({ ...queryParts, codec }, name, what, watch),
     }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),

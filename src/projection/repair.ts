@@ -52,7 +52,7 @@ export interface RepairProgress {
 /**
  * Folds the rows of some subjects again from the log and replaces those that differ, in every generation that this
  * code feeds, while the projectors go on. Throws `unknown_projection`, `not_repairable`, `log_beginning_lost`,
- * `log_changed`, `range_too_large`, `repair_disturbed` (retriable).
+ * `log_changed`, `repair_too_large`, `repair_disturbed` (retriable).
  */
 export const repairProjection = async (
   parts: RepairParts,
@@ -161,7 +161,7 @@ const subjectsWithin = async (
     parts.progress.advance(records.length)
     if (subjects.size > maxSubjects) {
       throw new EmbudoError(
-        'range_too_large',
+        'repair_too_large',
         `more than ${maxSubjects} subjects of one partition have events between ${from} and ${to}: rebuild ${projection.name} instead`,
       )
     }

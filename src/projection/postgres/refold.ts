@@ -55,7 +55,9 @@ export const refold = (options: RefoldOptions): Refold => {
     unfoldable,
     narrow(narrower) {
       isWanted = narrower
-      for (const key of rows.byKey.keys()) if (!narrower(key)) rows.byKey.delete(key)
+      // Of a tally, subjects are no keys.
+      const kept = projection.kind === 'tally' ? [rows.byKey] : [rows.byKey, leftOut, unfoldable]
+      for (const some of kept) for (const key of some.keys()) if (!narrower(key)) some.delete(key)
     },
     async take(records, parkedFrom) {
       for (const record of records) {
