@@ -26,6 +26,7 @@ import { recordEncoder } from './log/event-record.ts'
 import { kafkaLog } from './log/kafka-log.ts'
 import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
+import { topicSettings } from './log/topic-settings.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
@@ -383,12 +384,7 @@ const topicSpec = (config: Config, topic: Catalog['topics'][number]) => ({
   topic: topicName(config.EMBUDO_TOPIC_PREFIX, topic),
   partitions: topic.partitions,
   replication: config.EMBUDO_REPLICATION,
-  settings: {
-    'retention.ms': String(topic.retentionMs ?? -1),
-    'cleanup.policy': 'delete',
-    'min.insync.replicas': String(config.EMBUDO_REPLICATION > 2 ? 2 : 1),
-    'unclean.leader.election.enable': 'false',
-  },
+  settings: topicSettings(config.EMBUDO_REPLICATION, topic.retentionMs),
 })
 
 const packageVersion = (): string =>
