@@ -1,7 +1,10 @@
+import { Writable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { projectionsCommand } from '../../../src/commands/projections.ts'
 import { EmbudoError } from '../../../src/define/error.ts'
 import type { RepairOperations } from '../../../src/http/repair-routes.ts'
+import { run } from '../../unit/commands/command-line.ts'
 import { startFace } from './http-face.ts'
 
 const path = '/api/projections/lead_profile/repair'
@@ -64,6 +67,39 @@ describe('POST /api/projections/{name}/repair', () => {
     const lines = text.trim().split('\n')
     expect(JSON.parse(lines[0]!)).toEqual({ read: 5, total: 10 })
     expect(JSON.parse(lines.at(-1)!)).toMatchObject(repaired)
+  })
+
+  it('is shown by the command as it goes on, where it takes longer than two seconds', async () => {
+    let tellEnd = () => {}
+    await using face = await faceWith(async (_name, _what, { onProgress }) => {
+      onProgress({ read: 500, total: 1_000 })
+      await new Promise<void>((resolve) => {
+        tellEnd = resolve
+      })
+      return repaired
+    })
+    let now = 0
+    const shown: string[] = []
+    const stderr = Object.assign(
+      new Writable({
+        write(text, _encoding, done) {
+          shown.push(String(text))
+          if (shown.join('').includes('50%')) tellEnd()
+          done()
+        },
+      }),
+      { isTTY: true, columns: 80, cursorTo() {}, moveCursor() {}, clearLine() {} },
+    )
+    const args = ['projections', 'repair', 'lead_profile', '--subject', 'L-1', '--url', face.url]
+    const ran = await run(projectionsCommand, args, {
+      ...{
+        showsProgress: true,
+        now: () => (now += 1_500),
+        stderr: stderr as unknown as NodeJS.WritableStream,
+      },
+    })
+    expect([ran.status, ran.out]).toEqual([0, expect.stringContaining('1 rows of 1 subjects')])
+    expect(shown.join('')).toContain('500 records to read')
   })
 
   it('ends with a problem, whenever it fails', async () => {
