@@ -262,7 +262,8 @@ const readingRoutes = (parts: Parts): Route[] => {
     ...reconciliationRoutes(parts.watch),
     ...deadLetterRoutes(deadLetterOperations(parts)),
     ...repairRoutes({
-      repair: (name, what, watch) => repairProjection({ ...queryParts, codec }, name, what, watch),
+      repair: (name, what, watch) =>
+        repairProjection({ ...queryParts, codec, corrections: parts.corrections }, name, what, watch),
     }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),

@@ -125,7 +125,7 @@ const foldSlice = async (
   const put: Slice[] = []
   const isWanted = slice.isWhole ? undefined : slice.has
   const fold = refold({ projection, ...parts, ...position, ...(isWanted && { isWanted }) })
-  const letters = await openLetters(parts.client, position)
+  const letters = await openLetters(parts.client, projection, position)
   await using history = await openHistory(position, duplicatesWithin(projection.topic), parts)
   for await (const records of history.before(position.nextOffset)) {
     await fold.take(records, letters)

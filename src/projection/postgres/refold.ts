@@ -9,17 +9,17 @@ import { countEvent, evolveRow, type KnownRow } from './fold.ts'
 
 /**
  * What a partition's records make of a projection's rows, folded anew and held in memory: a row for each subject of
- * a read model, for each key of a tally. A subject's events from its first parked one on are left out, since that is
- * where the projector stopped.
+ * a read model, for each key of a tally. What waits in the dead letters is left out: of a read model a subject's events
+ * from its first parked one on, since that is where the projector stopped.
  */
 export interface Refold {
-  /** `parkedFrom`: the offset of the first dead letter of each subject that is still open. */
+  /** `parkedFrom`: what waits in the dead letters, as open-letters.ts says. */
   take(records: readonly LogRecord[], parkedFrom: ReadonlyMap<string, number>): Promise<void>
   /** By key; null where the fold ends in no row. What no event touched is not in here. */
   readonly rows: ReadonlyMap<string, Row | null>
-  /** Subjects that were left out from an offset on, because a dead letter is open. */
+  /** Subjects, or records of a tally by their offset, that were left out because a dead letter is open. */
   readonly leftOut: ReadonlyMap<string, number>
-  /** Subjects that this code cannot fold, though no dead letter says so; they are left out from that event on. */
+  /** Those that this code cannot fold, though no dead letter says so; a subject is left out from that event on. */
   readonly unfoldable: ReadonlyMap<string, unknown>
   /** Forgets the rows of other keys, and takes them no more. */
   narrow(isWanted: (key: string) => boolean): void
@@ -63,12 +63,13 @@ export const refold = (options: RefoldOptions): Refold => {
       for (const record of records) {
         if (record.value === null) continue
         const subject = record.key?.toString('utf8') ?? ''
-        if (!isOf(subject) || unfoldable.has(subject)) continue
+        if (!isOf(subject)) continue
         if (projection.kind === 'read model' && isWanted?.(subject) === false) continue
-        if (leftOut.has(subject)) continue
-        const parked = parkedFrom.get(subject)
+        const waiting = projection.kind === 'tally' ? String(record.offset) : subject
+        if (unfoldable.has(waiting) || leftOut.has(waiting)) continue
+        const parked = parkedFrom.get(waiting)
         if (parked !== undefined && record.offset >= parked) {
-          leftOut.set(subject, parked)
+          leftOut.set(waiting, parked)
           continue
         }
         try {
@@ -76,7 +77,7 @@ export const refold = (options: RefoldOptions): Refold => {
         } catch (error) {
           // A registry that is away says nothing about the record.
           if (isRetriable(error)) throw error
-          unfoldable.set(subject, error)
+          unfoldable.set(waiting, error)
         }
       }
     },

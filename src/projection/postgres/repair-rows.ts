@@ -87,7 +87,7 @@ const touchedRows = async (
   const position = await positionOf(parts.pool, of)
   if (position === undefined) return new Set()
   const fold = refold({ projection, ...parts, ...of, isOf: (subject) => subjects.has(subject) })
-  const letters = await openLetters(parts.pool, of)
+  const letters = await openLetters(parts.pool, projection, of)
   parts.progress.begin(position.nextOffset)
   await using history = await openHistory(position, duplicatesWithin(projection.topic), parts)
   for await (const records of history.before(position.nextOffset)) {
@@ -120,11 +120,11 @@ const repairSome = async (
     }
   }
   parts.progress.begin(position.nextOffset)
-  const reached = await scan(parts.pool, position, take)
+  const reached = await scan(parts.pool, projection, position, take)
   return await transaction(parts.pool, async (client) => {
     const locked = await lockPosition(client, of)
     if (locked === undefined || !(await isFed(client, of))) return nothing
-    const letters = await openLetters(client, of)
+    const letters = await openLetters(client, projection, of)
     const wasDecided = [...fold.leftOut].some(([subject, offset]) => letters.get(subject) !== offset)
     // Postgres may have lost its tail, and a dead letter may have been settled, since they were looked at.
     if (locked.nextOffset < reached || wasDecided) return 'disturbed'
@@ -148,12 +148,13 @@ const repairSome = async (
 /** Up to near the position, which moves meanwhile; answers how far that is. */
 const scan = async (
   pool: Pool,
+  projection: PostgresProjection,
   position: Position,
   take: (to: number, letters: ReadonlyMap<string, number>) => Promise<void>,
 ): Promise<number> => {
   let reached = position.nextOffset
   for (let round = 0; ; round++) {
-    await take(reached, await openLetters(pool, position))
+    await take(reached, await openLetters(pool, projection, position))
     const { nextOffset = reached } = (await positionOf(pool, position)) ?? {}
     if (nextOffset - reached < nearRecords || round === scanRounds) return reached
     reached = nextOffset
