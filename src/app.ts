@@ -8,13 +8,14 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
-import { joinMembership } from './consumer/membership.ts'
+import { joinMembership, type Membership, noMembership } from './consumer/membership.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
 import type { SagaDefinition } from './define/saga.ts'
 import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
 import { healthOf } from './http/health.ts'
-import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
+import { type HealthOperations, healthRoutes, sagaRoutes } from './http/operations.ts'
+import { projectionRoutes } from './http/projection-routes.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
 import { ingestion } from './ingest/ingestion.ts'
@@ -29,14 +30,12 @@ import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
+import type { GenerationKind } from './projection/generation-kind.ts'
+import { projectionLifecycle } from './projection/lifecycle.ts'
 import { startProjections } from './projection/manager.ts'
-import {
-  lagOf,
-  listProjections,
-  livePositions,
-  type ProjectionQueryParts,
-  rebuildProjection,
-} from './projection/queries.ts'
+import { type Pace, pace } from './projection/pace.ts'
+import { postgresKind } from './projection/postgres/kind.ts'
+import { lagOf, listProjections, livePositions, type ProjectionQueryParts } from './projection/queries.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
@@ -53,7 +52,7 @@ import { joinExpositions } from './telemetry/exposition.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { measuredLog } from './telemetry/measured-log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { batchObserver, effectObserver } from './telemetry/observers.ts'
+import { batchObserver, effectObserver, type ObserveBatches } from './telemetry/observers.ts'
 import { requestSpans } from './telemetry/request-spans.ts'
 import type { Tracing } from './telemetry/span.ts'
 import { startTracing } from './telemetry/tracing.ts'
@@ -228,7 +227,7 @@ const readingRoutes = (parts: Parts): Route[] => {
     ...analyticsRoutes({ clickhouse, catalog }),
     ...projectionRoutes({
       list: () => listProjections(queryParts),
-      rebuild: (name) => rebuildProjection(queryParts, name),
+      ...projectionLifecycle({ ...queryParts, kinds: generationKinds(parts, feedsNothing) }),
     }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
@@ -240,8 +239,33 @@ const readingRoutes = (parts: Parts): Route[] => {
 const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
   ...{ catalog, pool, log, projections },
   prefix: config.EMBUDO_TOPIC_PREFIX,
-  now: () => new Date(),
 })
+
+interface Feeding {
+  readonly membership: Membership
+  readonly observe: ObserveBatches
+  readonly pace: Pace
+}
+
+/** Where generations are only compared and switched. */
+const feedsNothing: Feeding = { membership: noMembership, observe: () => () => {}, pace: pace() }
+
+/** What each projection does with its generations, by its name. */
+const generationKinds = (
+  { config, logger, codec, log, projectionPool, projections }: Parts,
+  feeding: Feeding,
+): ReadonlyMap<string, GenerationKind> => {
+  const postgres = {
+    ...{ log, codec, logger, pool: projectionPool, prefix: config.EMBUDO_TOPIC_PREFIX },
+    ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
+    ...feeding,
+  }
+  return new Map(
+    projections
+      .filter(isInPostgres)
+      .map((projection) => [projection.name, postgresKind(projection, postgres)]),
+  )
+}
 
 const startWork = async (
   parts: Parts,
@@ -270,9 +294,14 @@ const startWork = async (
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
     metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
-    const models = projections.filter(isInPostgres)
-    const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
-    stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
+    const feeding = { membership, observe, pace: pace() }
+    const kinds = generationKinds(parts, feeding)
+    const keepPreviousMs = config.EMBUDO_KEEP_PREVIOUS_MS
+    stack.use(
+      await startProjections(projections, {
+        ...{ ...shared, ...feeding, kinds, keepPreviousMs, pool: projectionPool },
+      }),
+    )
     for (const definition of projections) {
       if (definition.kind !== 'event tables') continue
       stack.use(await startEventTables({ ...shared, definition, generation: 1, pool, clickhouse, observe }))

@@ -155,6 +155,10 @@ const settings = {
     integer(0, 10_000_000).default(100_000),
     'rows of a read model that a projector remembers, over all its partitions',
   ],
+  EMBUDO_KEEP_PREVIOUS_MS: [
+    integer(0, 2_147_483_647).default(3_600_000),
+    'how long the rows from before a rebuild are kept and fed on after the switch, to go back to',
+  ],
   EMBUDO_DATABASE_CONNECTIONS: [integer(2, 1_000).default(16), 'most connections of a process to Postgres'],
   EMBUDO_SAGA_WITHIN: [
     waits.default({}),

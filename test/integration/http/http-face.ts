@@ -9,7 +9,8 @@ import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { DomainEvent } from '../../../src/define/event.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { crossOrigin } from '../../../src/http/cors.ts'
-import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { healthRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { type ProjectionOperations, projectionRoutes } from '../../../src/http/projection-routes.ts'
 import { createHttpServer, type HttpLimits } from '../../../src/http/server.ts'
 import type { IngestLimits } from '../../../src/ingest/ingest.ts'
 import { ingestion } from '../../../src/ingest/ingestion.ts'
@@ -43,6 +44,7 @@ interface FaceOptions {
   readonly positions?: () => ReadonlyMap<string, number>
   readonly history?: readonly HistoryEvent[]
   readonly readWaitMs?: number
+  readonly projections?: Partial<ProjectionOperations>
   readonly http?: Partial<HttpLimits>
   readonly origins?: readonly string[]
 }
@@ -101,7 +103,7 @@ export const startFace = async (options: FaceOptions = {}) => {
       isReady: () => !http.isDraining(),
       metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     }),
-    ...projectionRoutes({ list: async () => [], rebuild: async () => ({ generation: 2 }) }),
+    ...projectionRoutes({ list: async () => [], ...options.projections } as ProjectionOperations),
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({

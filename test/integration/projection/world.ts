@@ -3,7 +3,7 @@ import { Client, Pool } from 'pg'
 import { pino } from 'pino'
 import * as generated from '../../../schemas/events.generated.ts'
 import type { Consumer } from '../../../src/consumer/consumer.ts'
-import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
+import { joinMembership, type Membership, noMembership } from '../../../src/consumer/membership.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
 import { Codec } from '../../../src/log/codec.ts'
@@ -11,7 +11,11 @@ import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
 import { partitionFor } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import type { PostgresProjection } from '../../../src/projection/definition.ts'
+import type { GenerationKind } from '../../../src/projection/generation-kind.ts'
+import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lifecycle.ts'
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
+import { pace } from '../../../src/projection/pace.ts'
+import { type PostgresKindParts, postgresKind } from '../../../src/projection/postgres/kind.ts'
 import { type Happened, leads } from './models.ts'
 
 const logger = pino({ level: 'silent' })
@@ -20,9 +24,8 @@ const logger = pino({ level: 'silent' })
 const schemaIds = new Map(
   generated.versions.map(({ type, version }, index) => [`${type}/${version}`, index + 1]),
 )
-export const codec = new Codec(catalogOf(generated), schemaIds, () =>
-  Promise.reject(new Error('no registry here')),
-)
+const catalog = catalogOf(generated)
+export const codec = new Codec(catalog, schemaIds, () => Promise.reject(new Error('no registry here')))
 
 /** A database of its own, with the project's tables; commits wait for nothing, as the projections' do. */
 export const makeDatabase = async (
@@ -101,19 +104,32 @@ export interface ProjectorOptions {
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
+  readonly keepPreviousMs?: number
 }
 
-export const startProjector = (options: ProjectorOptions): Promise<ProjectionManager> =>
-  startProjections(options.projections, {
-    codec,
-    logger,
-    membership: soleOwner(),
-    batchRecords: 1_000,
-    cacheRows: 10_000,
-    observe: () => () => {},
-    everyMs: 25,
+export const startProjector = (options: ProjectorOptions): Promise<ProjectionManager> => {
+  const parts = {
+    ...{ catalog, codec, logger, membership: soleOwner(), pace: pace(), observe: () => () => {} },
+    ...{ batchRecords: 1_000, cacheRows: 10_000, keepPreviousMs: 3_600_000, everyMs: 25 },
     ...options,
-  })
+  }
+  return startProjections(options.projections, { ...parts, kinds: kindsOf(options.projections, parts) })
+}
+
+const kindsOf = (
+  projections: readonly PostgresProjection[],
+  parts: PostgresKindParts,
+): ReadonlyMap<string, GenerationKind> =>
+  new Map(projections.map((projection) => [projection.name, postgresKind(projection, parts)]))
+
+/** What an operator does, in a process that feeds nothing. */
+export const operator = (
+  options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
+): Lifecycle => {
+  const parts = { ...{ catalog, codec, logger, membership: noMembership, pace: pace() }, ...options }
+  const nothing = { batchRecords: 1, cacheRows: 0, observe: () => () => {} }
+  return projectionLifecycle({ ...parts, kinds: kindsOf(options.projections, { ...parts, ...nothing }) })
+}
 
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
