@@ -160,12 +160,9 @@ const verifiedSchema = z
       .readonly()
       .optional()
       .meta({ description: 'Columns that are in one of two versions only, or of another type there.' }),
-    deadLettered: z
-      .number()
-      .optional()
-      .meta({
-        description: 'Differences of subjects that wait behind a dead letter in one of the two only.',
-      }),
+    deadLettered: z.number().optional().meta({
+      description: 'Differences of subjects that wait behind a dead letter in one of the two only.',
+    }),
     notCompared: z
       .number()
       .optional()

@@ -134,6 +134,8 @@ class Managed {
   readonly #parts: ManagerParts
   readonly #logger: Logger
   readonly #consumers = new Map<number, Consumer>()
+  /** How often in a row each generation could not be looked after. */
+  readonly #failures = new Map<number, number>()
 
   constructor(projection: Projection, kind: GenerationKind, parts: ManagerParts) {
     this.projection = projection
@@ -172,7 +174,7 @@ class Managed {
         await this.#start(generation)
       } catch (error) {
         problems.push(error)
-        await changeGeneration(this.#parts.pool, generation, { error: messageOf(error) })
+        await this.#failed(generation, error)
       }
     }
     if (problems.length > 0) throw problems[0]
@@ -182,6 +184,20 @@ class Managed {
     if (this.#consumers.has(generation.generation)) return
     await this.#kind.prepare(generation.generation, generation.state === 'live')
     this.#consumers.set(generation.generation, await this.#kind.start(generation.generation))
+    await this.#succeeded(generation)
+  }
+
+  /** What trying again does not mend is shown at once, and what might pass when it has not. */
+  async #failed(generation: Generation, error: unknown): Promise<void> {
+    const failures = (this.#failures.get(generation.generation) ?? 0) + 1
+    this.#failures.set(generation.generation, failures)
+    const isLasting = error instanceof EmbudoError && !isRetriable(error)
+    if (isLasting || failures >= 3)
+      await changeGeneration(this.#parts.pool, generation, { error: messageOf(error) })
+  }
+
+  async #succeeded(generation: Generation): Promise<void> {
+    this.#failures.delete(generation.generation)
     if (generation.error !== null) await changeGeneration(this.#parts.pool, generation, { error: null })
   }
 
@@ -250,12 +266,11 @@ class Managed {
         if (verified.differences > 0) return
       }
       const change = { projection: this.name, from: live.generation, to: generation, kind: this.#kind }
-      if (!(await switchGeneration(pool, change))) return
-      this.#logger.info({ generation }, 'the rebuilt generation is live')
-      if (building.error !== null) await changeGeneration(pool, building, { error: null })
+      if (await switchGeneration(pool, change))
+        this.#logger.info({ generation }, 'the rebuilt generation is live')
+      await this.#succeeded(building)
     } catch (error) {
-      if (error instanceof EmbudoError && !isRetriable(error) && !signal.aborted)
-        await changeGeneration(pool, building, { error: messageOf(error) })
+      if (!signal.aborted) await this.#failed(building, error)
       throw error
     }
   }

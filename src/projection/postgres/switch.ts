@@ -30,10 +30,10 @@ const invalidTableDefinition = '42P16'
 /** As statements that grant it again; the owner's own rights come with the view. */
 const grantsOn = async (client: PoolClient, view: string): Promise<string[]> => {
   const { rows } = await client.query<{ statement: string }>(
-    `select format('grant %s on %s to %s%s', a.privilege_type, $1,
+    `select format('grant %s on %s to %s%s', a.privilege_type, $1::text,
        case when a.grantee = 0 then 'public' else quote_ident(pg_get_userbyid(a.grantee)) end,
        case when a.is_grantable then ' with grant option' else '' end) as statement
-     from pg_class c, aclexplode(c.relacl) a where c.oid = to_regclass($1) and a.grantee <> c.relowner`,
+     from pg_class c, aclexplode(c.relacl) a where c.oid = to_regclass($1::text) and a.grantee <> c.relowner`,
     [view],
   )
   return rows.map(({ statement }) => statement)

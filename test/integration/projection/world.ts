@@ -16,6 +16,7 @@ import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lif
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
 import { pace } from '../../../src/projection/pace.ts'
 import { type PostgresKindParts, postgresKind } from '../../../src/projection/postgres/kind.ts'
+import { listProjections, type ProjectionItem } from '../../../src/projection/queries.ts'
 import { type Happened, leads } from './models.ts'
 
 const logger = pino({ level: 'silent' })
@@ -130,6 +131,13 @@ export const operator = (
   const nothing = { batchRecords: 1, cacheRows: 0, observe: () => () => {} }
   return projectionLifecycle({ ...parts, kinds: kindsOf(options.projections, { ...parts, ...nothing }) })
 }
+
+/** As the list of projections tells it. */
+export const told = async (
+  options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
+  name: string,
+): Promise<ProjectionItem> =>
+  (await listProjections({ catalog, ...options })).find((item) => item.name === name)!
 
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
