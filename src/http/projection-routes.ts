@@ -363,7 +363,7 @@ function takes(schema: z.ZodType, example: object) {
 }
 
 const valid = <T>(schema: z.ZodType<T>, body: unknown): T => {
-  const result = schema.safeParse(body ?? {})
+  const result = schema.safeParse(body === undefined ? {} : body)
   if (result.success) return result.data
   const { path, message } = result.error.issues[0]!
   throw new EmbudoError('bad_parameter', `expected other options: ${message}`, {

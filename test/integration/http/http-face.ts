@@ -6,6 +6,7 @@ import leadProfile from '../../../projections/lead_profile/projection.ts'
 import webinarStats from '../../../projections/webinar_stats/projection.ts'
 import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
+import { EmbudoError } from '../../../src/define/error.ts'
 import type { DomainEvent } from '../../../src/define/event.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { crossOrigin } from '../../../src/http/cors.ts'
@@ -103,7 +104,7 @@ export const startFace = async (options: FaceOptions = {}) => {
       isReady: () => !http.isDraining(),
       metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     }),
-    ...projectionRoutes({ list: async () => [], ...options.projections } as ProjectionOperations),
+    ...projectionRoutes({ ...noProjections, ...options.projections }),
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({
@@ -160,6 +161,13 @@ export const startFace = async (options: FaceOptions = {}) => {
       await log[Symbol.asyncDispose]()
     },
   }
+}
+
+const unknown = () => Promise.reject(new EmbudoError('unknown_projection', 'there is none'))
+const noProjections: ProjectionOperations = {
+  ...{ rebuild: unknown, verify: unknown, switch: unknown, rollback: unknown },
+  ...{ pause: unknown, resume: unknown, drop: unknown },
+  list: async () => [],
 }
 
 export const attended = (data: Record<string, unknown> = {}, envelope: Record<string, unknown> = {}) => ({
