@@ -8,7 +8,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
-import { joinMembership, type Membership, noMembership } from './consumer/membership.ts'
+import { joinMembership } from './consumer/membership.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
 import type { SagaDefinition } from './define/saga.ts'
 import { createApp } from './http/app.ts'
@@ -29,12 +29,11 @@ import { type Registry, schemaRegistry } from './log/registry.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
-import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
-import type { GenerationKind } from './projection/generation-kind.ts'
+import { isInPostgres, loadProjections, type Projection } from './projection/definition.ts'
+import { feedsNothing, generationKinds } from './projection/kinds.ts'
 import { projectionLifecycle } from './projection/lifecycle.ts'
 import { startProjections } from './projection/manager.ts'
-import { type Pace, pace } from './projection/pace.ts'
-import { postgresKind } from './projection/postgres/kind.ts'
+import { pace } from './projection/pace.ts'
 import { lagOf, listProjections, livePositions, type ProjectionQueryParts } from './projection/queries.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
@@ -52,7 +51,7 @@ import { joinExpositions } from './telemetry/exposition.ts'
 import { createLogger } from './telemetry/logger.ts'
 import { measuredLog } from './telemetry/measured-log.ts'
 import { createMetrics, type Metrics } from './telemetry/metrics.ts'
-import { batchObserver, effectObserver, type ObserveBatches } from './telemetry/observers.ts'
+import { batchObserver, effectObserver } from './telemetry/observers.ts'
 import { requestSpans } from './telemetry/request-spans.ts'
 import type { Tracing } from './telemetry/span.ts'
 import { startTracing } from './telemetry/tracing.ts'
@@ -227,7 +226,10 @@ const readingRoutes = (parts: Parts): Route[] => {
     ...analyticsRoutes({ clickhouse, catalog }),
     ...projectionRoutes({
       list: () => listProjections(queryParts),
-      ...projectionLifecycle({ ...queryParts, kinds: generationKinds(parts, feedsNothing) }),
+      ...projectionLifecycle({
+        ...queryParts,
+        kinds: generationKinds(projections, { ...kindParts(parts), ...feedsNothing }),
+      }),
     }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
@@ -241,31 +243,10 @@ const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts
   prefix: config.EMBUDO_TOPIC_PREFIX,
 })
 
-interface Feeding {
-  readonly membership: Membership
-  readonly observe: ObserveBatches
-  readonly pace: Pace
-}
-
-/** Where generations are only compared and switched. */
-const feedsNothing: Feeding = { membership: noMembership, observe: () => () => {}, pace: pace() }
-
-/** What each projection does with its generations, by its name. */
-const generationKinds = (
-  { config, logger, codec, log, projectionPool, projections }: Parts,
-  feeding: Feeding,
-): ReadonlyMap<string, GenerationKind> => {
-  const postgres = {
-    ...{ log, codec, logger, pool: projectionPool, prefix: config.EMBUDO_TOPIC_PREFIX },
-    ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
-    ...feeding,
-  }
-  return new Map(
-    projections
-      .filter(isInPostgres)
-      .map((projection) => [projection.name, postgresKind(projection, postgres)]),
-  )
-}
+const kindParts = ({ config, logger, codec, log, projectionPool: pool }: Parts) => ({
+  ...{ log, codec, logger, pool, prefix: config.EMBUDO_TOPIC_PREFIX },
+  ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
+})
 
 const startWork = async (
   parts: Parts,
@@ -295,7 +276,7 @@ const startWork = async (
   if (roles.has('project')) {
     metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
     const feeding = { membership, observe, pace: pace() }
-    const kinds = generationKinds(parts, feeding)
+    const kinds = generationKinds(projections, { ...kindParts(parts), ...feeding })
     const keepPreviousMs = config.EMBUDO_KEEP_PREVIOUS_MS
     stack.use(
       await startProjections(projections, {
@@ -336,9 +317,6 @@ const healthOperations = (
     text: await (siblings?.askAll().then(joinExpositions) ?? metrics.registry.metrics()),
   }),
 })
-
-const isInPostgres = (projection: Projection): projection is PostgresProjection =>
-  projection.kind !== 'event tables'
 
 const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 'off'): pg.Pool => {
   const pool = new pg.Pool({

@@ -10,6 +10,9 @@ import type { TallyDefinition } from '../define/tally.ts'
 export type PostgresProjection = ReadModelDefinition | TallyDefinition
 export type Projection = PostgresProjection | EventTablesDefinition
 
+export const isInPostgres = (projection: Projection): projection is PostgresProjection =>
+  projection.kind !== 'event tables'
+
 /** The default export of every `<folder>/<name>/projection.ts`: adding a projection is adding a folder. */
 export const loadProjections = async (folder: string): Promise<Projection[]> => {
   const files = globSync('*/projection.ts', { cwd: folder }).toSorted()

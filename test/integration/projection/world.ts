@@ -3,7 +3,7 @@ import { Client, Pool } from 'pg'
 import { pino } from 'pino'
 import * as generated from '../../../schemas/events.generated.ts'
 import type { Consumer } from '../../../src/consumer/consumer.ts'
-import { joinMembership, type Membership, noMembership } from '../../../src/consumer/membership.ts'
+import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
 import { Codec } from '../../../src/log/codec.ts'
@@ -11,11 +11,10 @@ import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
 import { partitionFor } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import type { PostgresProjection } from '../../../src/projection/definition.ts'
-import type { GenerationKind } from '../../../src/projection/generation-kind.ts'
+import { feedsNothing, generationKinds } from '../../../src/projection/kinds.ts'
 import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lifecycle.ts'
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
 import { pace } from '../../../src/projection/pace.ts'
-import { type PostgresKindParts, postgresKind } from '../../../src/projection/postgres/kind.ts'
 import { listProjections, type ProjectionItem } from '../../../src/projection/queries.ts'
 import { type Happened, leads } from './models.ts'
 
@@ -114,22 +113,22 @@ export const startProjector = (options: ProjectorOptions): Promise<ProjectionMan
     ...{ batchRecords: 1_000, cacheRows: 10_000, keepPreviousMs: 3_600_000, everyMs: 25 },
     ...options,
   }
-  return startProjections(options.projections, { ...parts, kinds: kindsOf(options.projections, parts) })
+  return startProjections(options.projections, {
+    ...parts,
+    kinds: generationKinds(options.projections, parts),
+  })
 }
-
-const kindsOf = (
-  projections: readonly PostgresProjection[],
-  parts: PostgresKindParts,
-): ReadonlyMap<string, GenerationKind> =>
-  new Map(projections.map((projection) => [projection.name, postgresKind(projection, parts)]))
 
 /** What an operator does, in a process that feeds nothing. */
 export const operator = (
   options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
 ): Lifecycle => {
-  const parts = { ...{ catalog, codec, logger, membership: noMembership, pace: pace() }, ...options }
-  const nothing = { batchRecords: 1, cacheRows: 0, observe: () => () => {} }
-  return projectionLifecycle({ ...parts, kinds: kindsOf(options.projections, { ...parts, ...nothing }) })
+  const parts = { ...{ catalog, codec, logger }, ...options }
+  const nothing = { batchRecords: 1, cacheRows: 0, ...feedsNothing }
+  return projectionLifecycle({
+    ...parts,
+    kinds: generationKinds(options.projections, { ...parts, ...nothing }),
+  })
 }
 
 /** As the list of projections tells it. */
