@@ -25,6 +25,7 @@ import { type DeadLetterOperations, deadLetterRoutes } from './http/dead-letter-
 import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
 import { reconciliationRoutes } from './http/reconciliation-routes.ts'
+import { repairRoutes } from './http/repair-routes.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
 import { ingestion } from './ingest/ingestion.ts'
@@ -51,6 +52,7 @@ import {
   rebuildProjection,
 } from './projection/queries.ts'
 import { type ReaderWatch, readerWatch } from './projection/reader-watch.ts'
+import { repairProjection } from './projection/repair.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
@@ -226,7 +228,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
 }
 
 const readingRoutes = (parts: Parts): Route[] => {
-  const { config, catalog, pool, clickhouse, projections } = parts
+  const { config, catalog, codec, pool, clickhouse, projections } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
   const reading = {
     pool,
@@ -259,6 +261,10 @@ const readingRoutes = (parts: Parts): Route[] => {
     }),
     ...reconciliationRoutes(parts.watch),
     ...deadLetterRoutes(deadLetterOperations(parts)),
+    ...repairRoutes({
+      repair: (name, what, watch) =>
+        repairProjection({ ...queryParts, codec, corrections: parts.corrections }, name, what, watch),
+    }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
       show: (id) => showSaga(pool, id),

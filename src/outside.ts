@@ -4,6 +4,7 @@ import pg from 'pg'
 import type { Logger } from 'pino'
 import type { Config } from './config.ts'
 import { type Catalog, topicName } from './define/catalog.ts'
+import { topicSettings } from './log/topic-settings.ts'
 
 /** How the program connects to what is outside of it, as the configuration says. */
 export const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 'off'): pg.Pool => {
@@ -73,10 +74,5 @@ export const topicSpec = (config: Config, topic: Catalog['topics'][number]) => (
   topic: topicName(config.EMBUDO_TOPIC_PREFIX, topic),
   partitions: topic.partitions,
   replication: config.EMBUDO_REPLICATION,
-  settings: {
-    'retention.ms': String(topic.retentionMs ?? -1),
-    'cleanup.policy': 'delete',
-    'min.insync.replicas': String(config.EMBUDO_REPLICATION > 2 ? 2 : 1),
-    'unclean.leader.election.enable': 'false',
-  },
+  settings: topicSettings(config.EMBUDO_REPLICATION, topic.retentionMs),
 })

@@ -4,6 +4,8 @@ import type { AddCommand, CommandContext } from './context.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { coloursOf, count, printJson, printLine, printTable, span } from './output.ts'
 import { progressBar } from './progress.ts'
+import { addCheck } from './projections-check.ts'
+import { addRepair } from './projections-repair.ts'
 import { type Server, serverAt } from './server.ts'
 
 interface Options {
@@ -31,6 +33,8 @@ export const projectionsCommand: AddCommand = (program, context) => {
     .action(
       async (name: string, options: Options & { wait: boolean }) => await rebuild(name, options, context),
     )
+  addRepair(projections, context)
+  addCheck(projections, context)
 }
 
 /** As the interface says; what it may say besides is passed on with --json. */

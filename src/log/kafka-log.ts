@@ -6,7 +6,7 @@ import { KafkaReader } from './kafka-reader.ts'
 import type { Log, LogReader, ReaderOptions } from './port.ts'
 import { Producer } from './producer.ts'
 import type { Compression } from './record-batch.ts'
-import { boundsOf, ensureTopics } from './topics.ts'
+import { boundsOf, ensureTopics, offsetsAt } from './topics.ts'
 
 export interface KafkaLogOptions {
   /** host:port of the brokers to ask first. */
@@ -96,6 +96,9 @@ class KafkaLog implements Log {
   }
 
   bounds: Log['bounds'] = async (topic) => await boundsOf(this.#cluster, topic, pauseOn(this.#parts.clock))
+
+  offsetsAt: Log['offsetsAt'] = async (topic, time) =>
+    await offsetsAt(this.#cluster, topic, time, pauseOn(this.#parts.clock))
 
   append: Log['append'] = (records) => this.#producer.append(records)
 

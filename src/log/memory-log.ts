@@ -9,8 +9,8 @@ import type {
   LogBatch,
   LogFailure,
   LogReader,
-  LogRecord,
   NextOffset,
+  WholeRecord,
 } from './port.ts'
 import { writeInt64 } from './record-batch.ts'
 
@@ -123,6 +123,13 @@ class InMemoryLog implements MemoryLog {
     const found = this.#topics.get(topic)
     if (found === undefined) throw topicUnknown(topic)
     return found.map(({ start, end }, partition) => ({ partition, start, end }))
+  }
+
+  offsetsAt: Log['offsetsAt'] = async (topic, time) => {
+    this.#answer()
+    const found = this.#topics.get(topic)
+    if (found === undefined) throw topicUnknown(topic)
+    return found.map((stored, partition) => ({ partition, offset: stored.offsetAt(time) }))
   }
 
   async append(records: readonly AppendRecord[]): Promise<ReadonlyArray<Appended | LogFailure>> {
@@ -251,7 +258,7 @@ class MemoryReader implements LogReader {
 }
 
 class StoredPartition {
-  readonly #records: LogRecord[] = []
+  readonly #records: WholeRecord[] = []
   readonly #waiting = new Set<() => void>()
   start = 0
   isHeld = false
@@ -270,7 +277,7 @@ class StoredPartition {
     return offset
   }
 
-  read(from: number, atMost: number, place: { topic: string; partition: number }): LogRecord[] {
+  read(from: number, atMost: number, place: { topic: string; partition: number }): WholeRecord[] {
     if (this.isHeld) return []
     if (from >= this.start && from <= this.end) {
       return this.#records.slice(from - this.start, from - this.start + atMost)
@@ -278,6 +285,10 @@ class StoredPartition {
     const facts = { ...place, from, start: this.start, end: this.end }
     const message = `${place.topic}/${place.partition} has no offset ${from}: it reaches from ${this.start} to ${this.end}.`
     throw new EmbudoError('offset_out_of_range', message, { facts })
+  }
+
+  offsetAt(time: number): number {
+    return this.#records.find(({ timestamp }) => timestamp >= time)?.offset ?? this.end
   }
 
   async more(signal: AbortSignal): Promise<void> {

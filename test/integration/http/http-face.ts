@@ -11,6 +11,7 @@ import { createApp } from '../../../src/http/app.ts'
 import { crossOrigin } from '../../../src/http/cors.ts'
 import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
 import { reconciliationRoutes } from '../../../src/http/reconciliation-routes.ts'
+import { type RepairOperations, repairRoutes } from '../../../src/http/repair-routes.ts'
 import { createHttpServer, type HttpLimits } from '../../../src/http/server.ts'
 import type { IngestLimits } from '../../../src/ingest/ingest.ts'
 import { ingestion } from '../../../src/ingest/ingestion.ts'
@@ -46,6 +47,7 @@ interface FaceOptions {
   readonly readWaitMs?: number
   readonly http?: Partial<HttpLimits>
   readonly origins?: readonly string[]
+  readonly repair?: RepairOperations['repair']
 }
 
 /** The whole HTTP face on a free port, with the log in memory. */
@@ -107,6 +109,10 @@ export const startFace = async (options: FaceOptions = {}) => {
     ...reconciliationRoutes({
       reconcile: async () => ({ addsUp: true, asOf: new Date().toISOString(), notCounted: null, items: [] }),
     }),
+    ...repairRoutes(
+      { repair: options.repair ?? (async (name) => ({ name, subjects: 0, changed: 0, failed: [] })) },
+      { aliveEveryMs: 20, progressEveryMs: 20 },
+    ),
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({
