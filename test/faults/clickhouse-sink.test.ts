@@ -265,10 +265,14 @@ const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
     },
   })
 
-/** The pool with each statement of its connections going through `step`. */
+/** The pool with each statement, its own and of its connections, going through `step`. */
 const wrappedPool = (pool: Pool, step: Step): Pool =>
   new Proxy(pool, {
     get(target, name) {
+      if (name === 'query') {
+        return (...given: Parameters<Pool['query']>) =>
+          step('sql', () => Promise.resolve(target.query(...given)))
+      }
       if (name !== 'connect') return Reflect.get(target, name)
       return async () => {
         const client = await target.connect()

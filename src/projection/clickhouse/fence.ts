@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
-import type { Position } from '../../consumer/positions.ts'
+import type { Pool } from 'pg'
+import { type Position, positionMoved } from '../../consumer/positions.ts'
 import { EmbudoError } from '../../define/error.ts'
+import { transaction } from '../../postgres/transaction.ts'
 import { clickhouseError } from './clickhouse-error.ts'
 import type { Runs } from './held.ts'
 import { allEvents, fenceTable } from './tables.ts'
@@ -11,17 +13,19 @@ import { allEvents, fenceTable } from './tables.ts'
  * a second time; docs/spec/Sink.tla is the model of it. Given an epoch that Postgres has committed:
  *
  * 1. fence: write the epoch down in ClickHouse. Every insert reads it as it starts, and writes nothing if its own
- *    epoch is lower; so from here on no insert of an earlier epoch can begin.
+ *    epoch is lower; so from here on no insert of an earlier epoch can begin. Where a higher one is there already,
+ *    Postgres was set back to a time before it: its epoch is raised past that, and the take-over begins again.
  * 2. drain: wait until those that had begun have ended.
  * 3. look: which offsets at or past the position are there? Nobody else can add any now.
  */
 export const takeOver = async (
-  clickhouse: ClickHouseClient,
+  { clickhouse, pool }: { readonly clickhouse: ClickHouseClient; readonly pool: Pool },
   position: Position,
   options: DrainOptions,
 ): Promise<Runs> => {
   try {
     await writeFence(clickhouse, position)
+    await passFence(pool, position, await readFence(clickhouse, position))
     await drain(clickhouse, insertsOf(position), options)
     return await look(clickhouse, position)
   } catch (error) {
@@ -66,17 +70,47 @@ const writeFence = async (clickhouse: ClickHouseClient, position: Position): Pro
     query:
       `INSERT INTO ${fenceTable} (reader, generation, topic, \`partition\`, epoch) ` +
       'SELECT {reader:String}, {generation:UInt32}, {topic:String}, {partition:UInt32}, {epoch:UInt64}',
-    query_params: {
-      reader: position.reader,
-      generation: position.generation,
-      topic: position.topic,
-      partition: position.partition,
-      epoch: position.epoch,
-    },
+    query_params: { ...placeOf(position), epoch: position.epoch },
     // Two writers may send the same row; the second must not be taken for a copy that can be left out.
     clickhouse_settings: { async_insert: 0, insert_deduplicate: 0, wait_end_of_query: 1 },
   })
 }
+
+const readFence = async (clickhouse: ClickHouseClient, position: Position): Promise<number> => {
+  const answer = await clickhouse.query({
+    query:
+      `SELECT toString(max(epoch)) AS epoch FROM ${fenceTable} WHERE reader = {reader:String} ` +
+      'AND generation = {generation:UInt32} AND topic = {topic:String} AND `partition` = {partition:UInt32}',
+    query_params: placeOf(position),
+    format: 'JSONEachRow',
+  })
+  const [row] = await answer.json<{ epoch: string }>()
+  return Number(row?.epoch ?? 0)
+}
+
+/**
+ * Throws `position_moved` where somebody has written a higher epoch down. Were nothing done about it, every insert
+ * would be refused without a word while the position moves on: rows would be lost.
+ */
+const passFence = async (pool: Pool, position: Position, fence: number): Promise<void> => {
+  const { reader, generation, topic, partition, epoch } = position
+  if (fence <= epoch) return
+  await transaction(pool, (client) =>
+    client.query(
+      `update embudo.positions set epoch = $1
+       where reader = $2 and generation = $3 and topic = $4 and partition = $5 and epoch < $1`,
+      [fence, reader, generation, topic, partition],
+    ),
+  )
+  throw positionMoved(position)
+}
+
+const placeOf = ({ reader, generation, topic, partition }: Position) => ({
+  reader,
+  generation,
+  topic,
+  partition,
+})
 
 const drain = async (clickhouse: ClickHouseClient, prefix: string, options: DrainOptions): Promise<void> => {
   const now = options.now ?? Date.now
@@ -116,6 +150,26 @@ const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<st
     format: 'JSONEachRow',
   })
   return (await answer.json<{ query_id: string }>()).map((row) => row.query_id)
+}
+
+/** Which of these offsets the tables hold. Of use after a take-over alone: nobody else can add any. */
+export const lookFor = async (
+  clickhouse: ClickHouseClient,
+  { generation, topic, partition }: Position,
+  offsets: readonly number[],
+): Promise<Set<number>> => {
+  try {
+    const answer = await clickhouse.query({
+      query:
+        `SELECT DISTINCT toString(_offset) AS o FROM ${allEvents(generation)} ` +
+        'WHERE _topic = {topic:String} AND _partition = {partition:UInt32} AND _offset IN {offsets:Array(UInt64)}',
+      query_params: { topic, partition, offsets },
+      format: 'JSONEachRow',
+    })
+    return new Set((await answer.json<{ o: string }>()).map((row) => Number(row.o)))
+  } catch (error) {
+    throw clickhouseError(error, `look for rows of ${topic}:${partition}`)
+  }
 }
 
 /** Runs in place of offsets: after a position was lost far back there may be millions of them, and few runs. */

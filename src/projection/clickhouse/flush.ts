@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { movePosition, type Position } from '../../consumer/positions.ts'
+import { parkLetters } from '../../dead-letter/letters.ts'
+import { settleLetters } from '../../dead-letter/retrying.ts'
 import type { EventDefinition } from '../../define/catalog.ts'
 import { transaction } from '../../postgres/transaction.ts'
 import { type Insert, type InsertPart, sendInsert } from './insert.ts'
@@ -15,7 +17,7 @@ export interface FlushParts {
 }
 
 /**
- * Rows first, then the positions of all partitions in one transaction. Between the two, and when either fails,
+ * Rows first, then the positions and dead letters of all partitions in one transaction. Between the two, and when either fails,
  * what the tables hold is ahead of the positions; the look at the next take-over finds it. Answers what was taken
  * with the positions as they stand after.
  */
@@ -53,6 +55,8 @@ const movePositions = (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> =>
       // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
       for (const part of taken.toSorted((a, b) => compare(a.position, b.position))) {
         moved.push({ ...part, position: await movePosition(client, part.position, part.to) })
+        await parkLetters(client, part.position, part.parked)
+        await settleLetters(client, part.settled)
       }
       return moved
     },
