@@ -27,8 +27,11 @@ import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
-import { startEventTables } from './projection/clickhouse/event-tables.ts'
+import type { Cluster } from './projection/clickhouse/cluster.ts'
+import { eventTablesKind } from './projection/clickhouse/event-tables.ts'
+import { liveEventTables } from './projection/clickhouse/live-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
+import { ensureFirstGeneration } from './projection/generations.ts'
 import { startProjections } from './projection/manager.ts'
 import {
   lagOf,
@@ -213,7 +216,7 @@ const readingRoutes = (parts: Parts): Route[] => {
   const models = projections.filter(isInPostgres)
   const profile = models.find((model) => model.name === 'lead_profile')
   const queryParts = projectionQueryParts(parts)
-  const tables = async () => ({ all: 'events', of: (eventType: string) => eventType })
+  const tables = liveEventTables(pool, 'events', () => performance.now())
   return [
     ...readModelRoutes({ ...reading, models, prefix }),
     ...(profile === undefined
@@ -225,7 +228,7 @@ const readingRoutes = (parts: Parts): Route[] => {
           historyOf: { name: 'events' },
           history: clickhouseHistory({ clickhouse, catalog, tables }),
         })),
-    ...analyticsRoutes({ clickhouse, catalog }),
+    ...analyticsRoutes({ clickhouse, catalog, tables }),
     ...projectionRoutes({
       list: () => listProjections(queryParts),
       rebuild: (name) => rebuildProjection(queryParts, name),
@@ -275,7 +278,17 @@ const startWork = async (
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
     for (const definition of projections) {
       if (definition.kind !== 'event tables') continue
-      stack.use(await startEventTables({ ...shared, definition, generation: 1, pool, clickhouse, observe }))
+      const kind = eventTablesKind({
+        ...shared,
+        definition,
+        pool,
+        clickhouse,
+        cluster: clusterOf(config),
+        observe,
+      })
+      await ensureFirstGeneration(pool, definition.name, definition.version)
+      await kind.prepare(1, true)
+      stack.use(await kind.start(1))
     }
   }
   if (roles.has('saga')) {
@@ -286,6 +299,11 @@ const startWork = async (
     )
   }
 }
+
+const clusterOf = (config: Config): Cluster | undefined =>
+  config.EMBUDO_CLICKHOUSE_CLUSTER === undefined
+    ? undefined
+    : { name: config.EMBUDO_CLICKHOUSE_CLUSTER, path: config.EMBUDO_CLICKHOUSE_REPLICA_PATH }
 
 const healthOperations = (
   { log, registry, pool, clickhouse, metrics, siblings }: Parts,

@@ -5,6 +5,7 @@ import { type Position, positionMoved } from '../../consumer/positions.ts'
 import { EmbudoError } from '../../define/error.ts'
 import { transaction } from '../../postgres/transaction.ts'
 import { clickhouseError } from './clickhouse-error.ts'
+import { type Cluster, linearizable, onCluster, processesOf } from './cluster.ts'
 import type { Runs } from './held.ts'
 import { allEvents, fenceTable } from './tables.ts'
 
@@ -19,18 +20,24 @@ import { allEvents, fenceTable } from './tables.ts'
  * 3. look: which offsets at or past the position are there? Nobody else can add any now.
  */
 export const takeOver = async (
-  { clickhouse, pool }: { readonly clickhouse: ClickHouseClient; readonly pool: Pool },
+  parts: FenceParts,
   position: Position,
   options: DrainOptions,
 ): Promise<Runs> => {
   try {
-    await writeFence(clickhouse, position)
-    await passFence(pool, position, await readFence(clickhouse, position))
-    await drain(clickhouse, insertsOf(position), options)
-    return await look(clickhouse, position)
+    await writeFence(parts, position)
+    await passFence(parts.pool, position, await readFence(parts, position))
+    await drain(parts, insertsOf(position), options)
+    return await look(parts, position)
   } catch (error) {
     throw clickhouseError(error, `take ${position.topic}:${position.partition} over`)
   }
+}
+
+export interface FenceParts {
+  readonly clickhouse: ClickHouseClient
+  readonly pool: Pool
+  readonly cluster?: Cluster | undefined
 }
 
 export interface DrainOptions {
@@ -65,23 +72,29 @@ export const fenceParameters = (positions: readonly Position[]): Record<string, 
   epochs: new Map(positions.map(({ topic, partition, epoch }) => [`${topic}:${partition}`, epoch])),
 })
 
-const writeFence = async (clickhouse: ClickHouseClient, position: Position): Promise<void> => {
+const writeFence = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<void> => {
   await clickhouse.command({
     query:
       `INSERT INTO ${fenceTable} (reader, generation, topic, \`partition\`, epoch) ` +
       'SELECT {reader:String}, {generation:UInt32}, {topic:String}, {partition:UInt32}, {epoch:UInt64}',
     query_params: { ...placeOf(position), epoch: position.epoch },
     // Two writers may send the same row; the second must not be taken for a copy that can be left out.
-    clickhouse_settings: { async_insert: 0, insert_deduplicate: 0, wait_end_of_query: 1 },
+    clickhouse_settings: {
+      async_insert: 0,
+      insert_deduplicate: 0,
+      wait_end_of_query: 1,
+      ...linearizable(cluster),
+    },
   })
 }
 
-const readFence = async (clickhouse: ClickHouseClient, position: Position): Promise<number> => {
+const readFence = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<number> => {
   const answer = await clickhouse.query({
     query:
       `SELECT toString(max(epoch)) AS epoch FROM ${fenceTable} WHERE reader = {reader:String} ` +
       'AND generation = {generation:UInt32} AND topic = {topic:String} AND `partition` = {partition:UInt32}',
     query_params: placeOf(position),
+    clickhouse_settings: linearizable(cluster),
     format: 'JSONEachRow',
   })
   const [row] = await answer.json<{ epoch: string }>()
@@ -112,11 +125,11 @@ const placeOf = ({ reader, generation, topic, partition }: Position) => ({
   partition,
 })
 
-const drain = async (clickhouse: ClickHouseClient, prefix: string, options: DrainOptions): Promise<void> => {
+const drain = async (parts: FenceParts, prefix: string, options: DrainOptions): Promise<void> => {
   const now = options.now ?? Date.now
   const drainMs = options.drainMs ?? 10_000
   // Those that began before the fence, and a few that began after it and do no harm; later ones need no wait.
-  let left = await running(clickhouse, prefix)
+  let left = await running(parts, prefix)
   const deadline = now() + drainMs
   for (let waitMs = 5; left.length > 0; waitMs = Math.min(waitMs * 2, 200)) {
     await sleep(waitMs, undefined, { signal: options.signal })
@@ -131,20 +144,20 @@ const drain = async (clickhouse: ClickHouseClient, prefix: string, options: Drai
       )
     }
     if (now() > deadline) {
-      await clickhouse.command({
-        query: 'KILL QUERY WHERE query_id IN {ids:Array(String)} ASYNC',
+      await parts.clickhouse.command({
+        query: `KILL QUERY${onCluster(parts.cluster)} WHERE query_id IN {ids:Array(String)} ASYNC`,
         query_params: { ids: left },
       })
     }
-    const still = new Set(await running(clickhouse, prefix))
+    const still = new Set(await running(parts, prefix))
     left = left.filter((id) => still.has(id))
   }
 }
 
-const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<string[]> => {
+const running = async ({ clickhouse, cluster }: FenceParts, prefix: string): Promise<string[]> => {
   const answer = await clickhouse.query({
     query:
-      'SELECT query_id FROM system.processes ' +
+      `SELECT query_id FROM ${processesOf(cluster)} ` +
       'WHERE current_database = currentDatabase() AND startsWith(query_id, {prefix:String})',
     query_params: { prefix },
     format: 'JSONEachRow',
@@ -154,7 +167,7 @@ const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<st
 
 /** Which of these offsets the tables hold. Of use after a take-over alone: nobody else can add any. */
 export const lookFor = async (
-  clickhouse: ClickHouseClient,
+  { clickhouse, cluster }: FenceParts,
   { generation, topic, partition }: Position,
   offsets: readonly number[],
 ): Promise<Set<number>> => {
@@ -164,6 +177,7 @@ export const lookFor = async (
         `SELECT DISTINCT toString(_offset) AS o FROM ${allEvents(generation)} ` +
         'WHERE _topic = {topic:String} AND _partition = {partition:UInt32} AND _offset IN {offsets:Array(UInt64)}',
       query_params: { topic, partition, offsets },
+      clickhouse_settings: linearizable(cluster),
       format: 'JSONEachRow',
     })
     return new Set((await answer.json<{ o: string }>()).map((row) => Number(row.o)))
@@ -173,7 +187,7 @@ export const lookFor = async (
 }
 
 /** Runs in place of offsets: after a position was lost far back there may be millions of them, and few runs. */
-const look = async (clickhouse: ClickHouseClient, position: Position): Promise<Runs> => {
+const look = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<Runs> => {
   const answer = await clickhouse.query({
     query:
       'SELECT toString(min(o)) AS first, toString(max(o)) AS last FROM ' +
@@ -182,6 +196,7 @@ const look = async (clickhouse: ClickHouseClient, position: Position): Promise<R
       'WHERE _topic = {topic:String} AND _partition = {partition:UInt32} AND _offset >= {offset:UInt64}) ' +
       'GROUP BY run ORDER BY min(o)',
     query_params: { topic: position.topic, partition: position.partition, offset: position.nextOffset },
+    clickhouse_settings: linearizable(cluster),
     format: 'JSONEachRow',
   })
   const rows = await answer.json<{ first: string; last: string }>()

@@ -6,6 +6,7 @@ import { parkLetters } from '../../dead-letter/letters.ts'
 import { settleLetters } from '../../dead-letter/retrying.ts'
 import type { EventDefinition } from '../../define/catalog.ts'
 import { transaction } from '../../postgres/transaction.ts'
+import type { Cluster } from './cluster.ts'
 import { type Insert, type InsertPart, sendInsert } from './insert.ts'
 import type { Taken } from './lane.ts'
 
@@ -13,6 +14,7 @@ export interface FlushParts {
   readonly clickhouse: ClickHouseClient
   readonly pool: Pool
   readonly prefix: string
+  readonly cluster?: Cluster | undefined
   readonly newId?: () => string
 }
 
@@ -24,7 +26,7 @@ export interface FlushParts {
 export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise<Taken[]> => {
   const newId = parts.newId ?? randomUUID
   const sent = planInserts(taken).map((insert) =>
-    sendInsert(parts.clickhouse, insert, { prefix: parts.prefix, queryId: newId() }),
+    sendInsert(parts.clickhouse, insert, { ...parts, queryId: newId() }),
   )
   // All of them, even if one has failed: the partitions are not taken over again while others still run.
   const failed = (await Promise.allSettled(sent)).find((outcome) => outcome.status === 'rejected')

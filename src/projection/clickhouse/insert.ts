@@ -4,6 +4,7 @@ import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import type { Position } from '../../consumer/positions.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
 import { clickhouseError } from './clickhouse-error.ts'
+import { type Cluster, linearizable } from './cluster.ts'
 import { columnList, dataColumns, metadataColumns, quoted, subjectField } from './columns.ts'
 import { carriedColumns, containerOf, type Rows } from './container.ts'
 import { fenceParameters, insertsOf, unfenced } from './fence.ts'
@@ -27,8 +28,8 @@ export const sendInsert = async (
   {
     prefix,
     queryId,
-    signal,
-  }: { readonly prefix: string; readonly queryId: string; readonly signal?: AbortSignal },
+    cluster,
+  }: { readonly prefix: string; readonly queryId: string; readonly cluster?: Cluster | undefined },
 ): Promise<void> => {
   const positions = parts.map((part) => part.position)
   const container = containerOf(
@@ -45,8 +46,11 @@ export const sendInsert = async (
         type: event.type,
         log_topic: topicName(prefix, event.topic),
       },
-      clickhouse_settings: { ...settings, insert_deduplication_token: tokenOf(event, parts) },
-      ...(signal === undefined ? {} : { abort_signal: signal }),
+      clickhouse_settings: {
+        ...settings,
+        ...linearizable(cluster),
+        insert_deduplication_token: tokenOf(event, parts),
+      },
     })
     await drained(stream)
   } catch (error) {

@@ -81,8 +81,8 @@ export class EventSink implements AsyncDisposable {
     batches: AsyncIterable<DistinctBatch>,
     signal: AbortSignal,
   ): Promise<void> => {
-    const { clickhouse, pool, codec, prefix, corrections } = this.#parts
-    const held = await takeOver({ clickhouse, pool }, position, {
+    const { pool, codec, prefix, corrections } = this.#parts
+    const held = await takeOver(this.#parts, position, {
       signal,
       drainMs: this.#limits.drainMs,
       now: this.#now,
@@ -147,13 +147,12 @@ export class EventSink implements AsyncDisposable {
   }
 
   async #retryLetters(lane: Lane): Promise<void> {
-    const { clickhouse, pool } = this.#parts
     const { position } = lane
     for (let after = -1; await this.#hasRoom(lane); ) {
-      const letters = await lettersToRetry(pool, position, after)
+      const letters = await lettersToRetry(this.#parts.pool, position, after)
       if (letters.length === 0) return
       const offsets = letters.map(({ offset }) => offset)
-      await lane.retry(letters, await lookFor(clickhouse, position, offsets))
+      await lane.retry(letters, await lookFor(this.#parts, position, offsets))
       this.#arrived.resolve()
       after = offsets.at(-1)!
     }

@@ -1,4 +1,4 @@
-import { EmbudoError, isRetriable } from '../../define/error.ts'
+import { EmbudoError } from '../../define/error.ts'
 import { type Codec, schemaIdOf, type Writer } from '../../log/codec.ts'
 
 /** Ids that are no event's; a producer that makes up a new one for each record must not fill the memory. */
@@ -31,7 +31,7 @@ export class Writers {
     try {
       await this.#codec.learn(value)
     } catch (error) {
-      if (isRetriable(error)) throw error
+      if (!(error instanceof EmbudoError) || error.retriable) throw error
       if (this.#foreign.size >= mostForeign) this.#foreign.clear()
       this.#foreign.set(schemaIdOf(value), error)
     }
