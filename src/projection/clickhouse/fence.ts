@@ -14,8 +14,9 @@ import { allEvents, fenceTable } from './tables.ts'
  * a second time; docs/spec/Sink.tla is the model of it. Given an epoch that Postgres has committed:
  *
  * 1. fence: write the epoch down in ClickHouse. Every insert reads it as it starts, and writes nothing if its own
- *    epoch is lower; so from here on no insert of an earlier epoch can begin. Where a higher one is there already,
- *    Postgres was set back to a time before it: its epoch is raised past that, and the take-over begins again.
+ *    epoch is lower; so from here on no insert of an earlier epoch can begin. Where this epoch or a higher one is there
+ *    already, Postgres was set back to a time before it: its epoch is raised past that, and the take-over begins
+ *    again.
  * 2. drain: wait until those that had begun have ended.
  * 3. look: which offsets at or past the position are there? Nobody else can add any now.
  */
@@ -25,8 +26,8 @@ export const takeOver = async (
   options: DrainOptions,
 ): Promise<Runs> => {
   try {
-    await writeFence(parts, position)
     await passFence(parts.pool, position, await readFence(parts, position))
+    await writeFence(parts, position)
     await drain(parts, insertsOf(position), options)
     return await look(parts, position)
   } catch (error) {
@@ -102,12 +103,13 @@ const readFence = async ({ clickhouse, cluster }: FenceParts, position: Position
 }
 
 /**
- * Throws `position_moved` where somebody has written a higher epoch down. Were nothing done about it, every insert
- * would be refused without a word while the position moves on: rows would be lost.
+ * Throws `position_moved` where ClickHouse knows the epoch already, or a higher one. Were nothing done about it,
+ * every insert would be refused without a word while the position moves on, and rows would be lost; or, where it is
+ * the same one, inserts of its first owner that are still on their way would pass.
  */
 const passFence = async (pool: Pool, position: Position, fence: number): Promise<void> => {
   const { reader, generation, topic, partition, epoch } = position
-  if (fence <= epoch) return
+  if (fence < epoch) return
   await transaction(pool, (client) =>
     client.query(
       `update embudo.positions set epoch = $1
