@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClickHouseSettings } from '@clickhouse/client'
 import { quoted } from './columns.ts'
 
@@ -12,7 +13,6 @@ export interface Cluster {
 export const onCluster = (cluster: Cluster | undefined): string =>
   cluster === undefined ? '' : ` ON CLUSTER ${quoted(cluster.name)}`
 
-/** Told apart by generation: a path in Keeper is one table's. */
 export const engineOf = (
   cluster: Cluster | undefined,
   engine: 'MergeTree' | 'ReplacingMergeTree',
@@ -45,3 +45,26 @@ export const processesOf = (cluster: Cluster | undefined): string =>
   cluster === undefined
     ? 'system.processes'
     : `clusterAllReplicas('${cluster.name.replace(/[\\']/g, '\\$&')}', system.processes)`
+
+/**
+ * Quorum writes that are not parallel are refused, before anything of them is written, while another into the same
+ * table waits for its replicas: then this one is sent again in a moment.
+ */
+export const oneAfterAnother = async <Answer>(
+  cluster: Cluster | undefined,
+  write: () => Promise<Answer>,
+): Promise<Answer> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await write()
+    } catch (error) {
+      const isRefused = (error as { code?: unknown } | null)?.code === quorumIsBusy
+      if (cluster === undefined || !isRefused || attempt === mostAttempts) throw error
+      await sleep(100)
+    }
+  }
+}
+
+/** ClickHouse's UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE. */
+const quorumIsBusy = '286'
+const mostAttempts = 100

@@ -5,7 +5,7 @@ import { type Position, positionMoved } from '../../consumer/positions.ts'
 import { EmbudoError } from '../../define/error.ts'
 import { transaction } from '../../postgres/transaction.ts'
 import { clickhouseError } from './clickhouse-error.ts'
-import { type Cluster, linearizable, onCluster, processesOf } from './cluster.ts'
+import { type Cluster, linearizable, onCluster, oneAfterAnother, processesOf } from './cluster.ts'
 import type { Runs } from './held.ts'
 import { allEvents, fenceTable } from './tables.ts'
 
@@ -74,7 +74,7 @@ export const fenceParameters = (positions: readonly Position[]): Record<string, 
 })
 
 const writeFence = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<void> => {
-  await clickhouse.command({
+  const command = {
     query:
       `INSERT INTO ${fenceTable} (reader, generation, topic, \`partition\`, epoch) ` +
       'SELECT {reader:String}, {generation:UInt32}, {topic:String}, {partition:UInt32}, {epoch:UInt64}',
@@ -86,7 +86,8 @@ const writeFence = async ({ clickhouse, cluster }: FenceParts, position: Positio
       wait_end_of_query: 1,
       ...linearizable(cluster),
     },
-  })
+  } as const
+  await oneAfterAnother(cluster, () => clickhouse.command(command))
 }
 
 const readFence = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<number> => {
