@@ -164,9 +164,7 @@ describe('the ClickHouse sink', () => {
     await story.append(900)
     await using worker = story.start()
     await story.untilWhole()
-    await world.pool.query(`update embudo.positions set next_offset = 120, mark = '' where topic = $1`, [
-      story.topic,
-    ])
+    await story.setBack(120)
     await story.append(300)
     await story.untilWhole()
     expect(worker.errors).toContainEqual(expect.objectContaining({ code: 'position_moved' }))
@@ -179,9 +177,7 @@ describe('the ClickHouse sink', () => {
       await using _ = story.start()
       await story.untilWhole()
     }
-    await world.pool.query(`update embudo.positions set next_offset = 0, mark = '' where topic = $1`, [
-      story.topic,
-    ])
+    await story.setBack(0)
     await using _ = story.start()
     await story.untilWhole()
   })

@@ -87,9 +87,10 @@ export class Lane {
 
   /** Before `add`. Throws what passes, such as a registry that is away. */
   async learn({ records }: DistinctBatch): Promise<void> {
-    const { writers } = this.#source
+    const { writers, corrections } = this.#source
     for (const { value, offset } of records) {
       if (!writers.knows(value)) await writers.learn(value!)
+      if (corrections === undefined) continue
       const correction = this.#correctionOf(offset)
       if (correction?.decision === 'edited' && !writers.knows(correction.value))
         await writers.learn(correction.value)

@@ -11,6 +11,8 @@ const mostForeign = 1_000
 export class Writers {
   readonly #codec: Codec
   readonly #foreign = new Map<number, unknown>()
+  /** Nearly every record is by the same schema as the one before. */
+  #lastKnown = -1
 
   constructor(codec: Codec) {
     this.#codec = codec
@@ -18,12 +20,11 @@ export class Writers {
 
   /** Whether `learn` has to be called before `of`. */
   knows(value: Buffer | null): boolean {
-    return (
-      value === null ||
-      this.#codec.writerOf(value) !== undefined ||
-      schemaIdOf(value) < 0 ||
-      this.#foreign.has(schemaIdOf(value))
-    )
+    const schemaId = value === null ? -1 : schemaIdOf(value)
+    if (schemaId < 0 || schemaId === this.#lastKnown) return true
+    if (this.#codec.writerOf(value!) === undefined) return this.#foreign.has(schemaId)
+    this.#lastKnown = schemaId
+    return true
   }
 
   /** Throws what passes: a registry that is away. */

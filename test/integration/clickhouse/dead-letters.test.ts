@@ -125,10 +125,7 @@ describe('dead letters of the tables of events', () => {
       await story.retryLetters(new Map([[20, mended]]))
       await expect.poll(async () => (await story.letters())[0]?.state, patient).toBe('applied')
     }
-    await world.pool.query(
-      `update embudo.positions set next_offset = 0, mark = '', applied = 0, dead_lettered = 0 where topic = $1`,
-      [story.topic],
-    )
+    await story.setBack(0)
     await using _ = story.start()
     await story.untilRead()
     expect(await story.counts()).toEqual({ rows: 61, places: 61 })
