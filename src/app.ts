@@ -27,7 +27,7 @@ import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
-import type { Cluster } from './projection/clickhouse/cluster.ts'
+import { clusterAt } from './projection/clickhouse/cluster.ts'
 import { eventTablesKind } from './projection/clickhouse/event-tables.ts'
 import { liveEventTables } from './projection/clickhouse/live-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
@@ -278,14 +278,8 @@ const startWork = async (
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
     for (const definition of projections) {
       if (definition.kind !== 'event tables') continue
-      const kind = eventTablesKind({
-        ...shared,
-        definition,
-        pool,
-        clickhouse,
-        cluster: clusterOf(config),
-        observe,
-      })
+      const cluster = clusterAt(config.EMBUDO_CLICKHOUSE_CLUSTER, config.EMBUDO_CLICKHOUSE_REPLICA_PATH)
+      const kind = eventTablesKind({ ...shared, definition, pool, clickhouse, cluster, observe })
       await ensureFirstGeneration(pool, definition.name, definition.version)
       await kind.prepare(1, true)
       stack.use(await kind.start(1))
@@ -299,11 +293,6 @@ const startWork = async (
     )
   }
 }
-
-const clusterOf = (config: Config): Cluster | undefined =>
-  config.EMBUDO_CLICKHOUSE_CLUSTER === undefined
-    ? undefined
-    : { name: config.EMBUDO_CLICKHOUSE_CLUSTER, path: config.EMBUDO_CLICKHOUSE_REPLICA_PATH }
 
 const healthOperations = (
   { log, registry, pool, clickhouse, metrics, siblings }: Parts,

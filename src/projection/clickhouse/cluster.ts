@@ -10,6 +10,9 @@ export interface Cluster {
   readonly path: string
 }
 
+export const clusterAt = (name: string | undefined, path: string): Cluster | undefined =>
+  name === undefined ? undefined : { name, path }
+
 export const onCluster = (cluster: Cluster | undefined): string =>
   cluster === undefined ? '' : ` ON CLUSTER ${quoted(cluster.name)}`
 
