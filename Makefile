@@ -16,7 +16,7 @@ stamp := node_modules/.installed
 step = @printf '$(if $(colour),\033[2m%s\033[0m,%s)\n' '$(1)';
 
 .DEFAULT_GOAL := help
-.PHONY: up test soak check client bench install clean help format format-check types rules unused
+.PHONY: up test soak spec check client bench install clean help format format-check types rules unused
 
 up: install ## start everything on this machine and serve until Ctrl-C
 	@bin/requirements java mvn
@@ -29,6 +29,9 @@ test: install ## run every test, on real Kafka, registry, Postgres and ClickHous
 soak: install ## the long forms of the kill and rebuild tests
 	@bin/requirements java mvn
 	@EMBUDO_TEST_SOAK=1 $(bin)/vitest run test/faults/whole-program $(ARGS)
+
+spec: install ## check the model of the ClickHouse sink, and that it fails without any one of its rules
+	@$(bin)/node test/spec/main.ts
 
 check: install ## formatting, lint, types, who may import whom, unused code, generated files
 	@$(MAKE) --keep-going format-check types rules unused && printf 'all checks passed\n'

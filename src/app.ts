@@ -41,7 +41,8 @@ import { type Registry, schemaRegistry } from './log/registry.ts'
 import { clickhouseClient, kafkaOptions, postgresPool, registryOptions, topicSpec } from './outside.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
-import { startEventTables } from './projection/clickhouse/event-tables.ts'
+import { clusterAt } from './projection/clickhouse/cluster.ts'
+import { liveEventTables } from './projection/clickhouse/live-tables.ts'
 import { storedCounts } from './projection/clickhouse/stored-counts.ts'
 import { isInPostgres, loadProjections, type Projection } from './projection/definition.ts'
 import { feedsNothing, generationKinds } from './projection/kinds.ts'
@@ -241,7 +242,7 @@ const readingRoutes = (parts: Parts): Route[] => {
   const models = projections.filter(isInPostgres)
   const profile = models.find((model) => model.name === 'lead_profile')
   const queryParts = projectionQueryParts(parts)
-  const tables = async () => ({ all: 'events', of: (eventType: string) => eventType })
+  const tables = liveEventTables(pool, 'events', () => performance.now())
   return [
     ...readModelRoutes({ ...reading, models, prefix }),
     ...(profile === undefined
@@ -253,7 +254,7 @@ const readingRoutes = (parts: Parts): Route[] => {
           historyOf: { name: 'events' },
           history: clickhouseHistory({ clickhouse, catalog, tables }),
         })),
-    ...analyticsRoutes({ clickhouse, catalog }),
+    ...analyticsRoutes({ clickhouse, catalog, tables }),
     ...projectionRoutes({
       list: () => shownProjections(parts),
       ...projectionLifecycle({
@@ -317,7 +318,21 @@ const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts
   prefix: config.EMBUDO_TOPIC_PREFIX,
 })
 
-const kindParts = ({ config, logger, codec, log, corrections, projectionPool: pool }: Parts) => ({
+const kindParts = ({
+  config,
+  logger,
+  codec,
+  log,
+  corrections,
+  catalog,
+  clickhouse,
+  projectionPool: pool,
+}: Parts) => ({
+  eventTables: {
+    catalog,
+    clickhouse,
+    cluster: clusterAt(config.EMBUDO_CLICKHOUSE_CLUSTER, config.EMBUDO_CLICKHOUSE_REPLICA_PATH),
+  },
   ...{ log, codec, logger, corrections, pool, prefix: config.EMBUDO_TOPIC_PREFIX },
   maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
   ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
@@ -339,7 +354,6 @@ const startWork = async (
     log,
     pool,
     projectionPool,
-    clickhouse,
     projections,
     sagas,
     metrics,
@@ -367,10 +381,6 @@ const startWork = async (
         ...{ ...shared, ...feeding, kinds, keepPreviousMs, pool: projectionPool },
       }),
     )
-    for (const definition of projections) {
-      if (definition.kind !== 'event tables') continue
-      stack.use(await startEventTables({ ...shared, definition, generation: 1, pool, clickhouse, observe }))
-    }
   }
   if (roles.has('saga')) {
     metrics.collectSagas(() => countOpenSagas(pool))

@@ -75,6 +75,17 @@ const settings = {
     url('http:', 'https:').optional(),
     'ClickHouse, as http://user:password@host:8123/database; embedded by `up` where not set',
   ],
+  EMBUDO_CLICKHOUSE_CLUSTER: [
+    z.string().min(1).optional(),
+    "ClickHouse cluster of one shard whose replicas hold the tables; CLICKHOUSE_URL's server alone where not set",
+  ],
+  EMBUDO_CLICKHOUSE_REPLICA_PATH: [
+    z
+      .string()
+      .regex(/^\/.*\{table\}/, 'expected a path in Keeper with the macro {table}')
+      .default('/clickhouse/tables/{shard}/{database}/{table}'),
+    "where a replicated table is in Keeper, with the server's macros; its replica is called {replica}",
+  ],
   EMBUDO_HOST: [z.string().default('127.0.0.1'), 'address to listen on'],
   EMBUDO_PORT: [port.default(4000), 'port to listen on; 0 takes a free one'],
   EMBUDO_INGEST_PROCESSES: [

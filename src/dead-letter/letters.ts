@@ -93,4 +93,4 @@ export const parkLetters = async (
 }
 
 /** Postgres's text holds no NUL; the bytes keep it. */
-const storable = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()
+export const storable = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()

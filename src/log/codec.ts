@@ -192,7 +192,7 @@ export const schemaIdOf = (value: Buffer): number =>
   value.length > framingBytes && value[0] === 0 ? value.readInt32BE(1) : -1
 
 /** When it happened, in the one form whose texts compare as instants. */
-export const timeOf = (record: LogRecord): string => {
+export const timeOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): string => {
   const time = record.header('ce_time')
   if (time === undefined) return new Date(record.timestamp).toISOString()
   if (time.length === 24 && time.endsWith('Z')) return time

@@ -18,7 +18,8 @@ export interface GenerationKind {
 export interface Comparison {
   readonly rows: number
   readonly differences: number
-  readonly examples: readonly Difference[] /* at most 20 */
+  /** At most 20. */
+  readonly examples: readonly Difference[]
 }
 
 export interface Difference {

@@ -1,19 +1,26 @@
 import { noFeeds } from '../consumer/feeds.ts'
 import { noMembership } from '../consumer/membership.ts'
+import { type EventTablesKindParts, eventTablesKind } from './clickhouse/event-tables.ts'
 import { isInPostgres, type Projection } from './definition.ts'
 import type { GenerationKind } from './generation-kind.ts'
 import { pace } from './pace.ts'
 import { type PostgresKindParts, postgresKind } from './postgres/kind.ts'
 
+/** Without ClickHouse, its tables are of no kind that is looked after. */
+export type KindParts = PostgresKindParts & { readonly eventTables?: EventTablesKindParts }
+
 /** What each projection does with its generations, by its name. */
 export const generationKinds = (
   projections: readonly Projection[],
-  parts: PostgresKindParts,
+  { eventTables, ...parts }: KindParts,
 ): ReadonlyMap<string, GenerationKind> =>
   new Map(
-    projections
-      .filter(isInPostgres)
-      .map((projection) => [projection.name, postgresKind(projection, parts)] as const),
+    projections.flatMap((projection): [string, GenerationKind][] => {
+      if (isInPostgres(projection)) return [[projection.name, postgresKind(projection, parts)]]
+      return eventTables === undefined
+        ? []
+        : [[projection.name, eventTablesKind(projection, { ...parts, ...eventTables })]]
+    }),
   )
 
 /** Of a process in which generations are compared and switched, and none is fed. */

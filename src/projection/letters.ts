@@ -48,9 +48,13 @@ const askForRow = (parked: ParkedRecord, { pool, corrections }: LetterReleasePar
     const correction = corrections.of(reader, topic, partition, offset)
     const isDiscarded = correction?.decision === 'discarded'
     await client.query(
-      `update embudo.dead_letters set state = $1, settled_at = case when $1 = 'discarded' then now() end
+      `update embudo.dead_letters set state = $1, value = coalesce($7, value),
+         settled_at = case when $1 = 'discarded' then now() end
        where reader = $2 and generation = $3 and topic = $4 and partition = $5 and "offset" = $6
          and state in ('open', 'deciding')`,
-      [isDiscarded ? 'discarded' : 'retrying', reader, generation, topic, partition, offset],
+      [
+        ...[isDiscarded ? 'discarded' : 'retrying', reader, generation, topic, partition, offset],
+        correction?.decision === 'edited' ? correction.value : null,
+      ],
     )
   })

@@ -8,7 +8,6 @@ import { promisify } from 'node:util'
 import { readConfig } from '../../src/config.ts'
 
 const run = promisify(execFile)
-const requirements = join(import.meta.dirname, 'requirements.txt')
 
 /** Its version, where the machine has a Python that can make environments, and one that the packages run on. */
 export const pythonVersion = async (): Promise<string | undefined> => {
@@ -20,10 +19,13 @@ export const pythonVersion = async (): Promise<string | undefined> => {
 }
 
 /**
- * The Python of an environment with what requirements.txt names. It stays in the cache folder under the hash of that
+ * The Python of an environment with what a requirements.txt names. It stays in the cache folder under the hash of that
  * file, and appears there by one rename: a run that was killed, or that runs beside another, leaves no half of it.
  */
-export const pythonWithPackages = async (version: string): Promise<string> => {
+export const pythonWithPackages = async (
+  version: string,
+  requirements = join(import.meta.dirname, 'requirements.txt'),
+): Promise<string> => {
   const hash = createHash('sha256')
     .update(version)
     .update(await readFile(requirements))

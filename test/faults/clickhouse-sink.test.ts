@@ -2,20 +2,26 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { EmbudoError } from '../../src/define/error.ts'
-import { openWorld, Story, type World } from '../integration/clickhouse/sink-world.ts'
+import { catalog, codec, openWorld, Story, type World } from '../integration/clickhouse/sink-world.ts'
 
 /** Promise 3: after a crash at any point every event is in ClickHouse, once. */
 describe('the ClickHouse sink', () => {
   let world: World
   beforeAll(async () => {
     world = await openWorld(inject('parts'))
+    // As for a worker that was stopped for longer than the deduplication window lasts: nothing leans on it.
+    for (const type of catalog.events.keys()) {
+      await world.clickhouse.command({
+        query: `ALTER TABLE ${type}_g1 MODIFY SETTING non_replicated_deduplication_window = 0`,
+      })
+    }
   })
   afterAll(async () => {
     await world[Symbol.asyncDispose]()
   })
 
   // A take-over and two flushes of three partitions make fewer calls than this to the two stores.
-  const calls = Array.from({ length: 34 }, (_, index) => index + 1)
+  const calls = Array.from({ length: 44 }, (_, index) => index + 1)
 
   it.concurrent.each(calls)(
     'loses and doubles nothing when it dies before call %i to a store',
@@ -103,8 +109,8 @@ describe('the ClickHouse sink', () => {
     )
   })
 
-  // Two take-overs of three partitions make 18 calls to ClickHouse before any insert.
-  it.each(Array.from({ length: 10 }, (_, index) => index * 2))(
+  // Two take-overs of three partitions make 24 calls to ClickHouse before any insert.
+  it.each(Array.from({ length: 13 }, (_, index) => index * 2))(
     'lets partitions go after %i calls to ClickHouse',
     async (call) => {
       const story = new Story(world)
@@ -158,9 +164,7 @@ describe('the ClickHouse sink', () => {
     await story.append(900)
     await using worker = story.start()
     await story.untilWhole()
-    await world.pool.query(`update embudo.positions set next_offset = 120, mark = '' where topic = $1`, [
-      story.topic,
-    ])
+    await story.setBack(120)
     await story.append(300)
     await story.untilWhole()
     expect(worker.errors).toContainEqual(expect.objectContaining({ code: 'position_moved' }))
@@ -173,9 +177,7 @@ describe('the ClickHouse sink', () => {
       await using _ = story.start()
       await story.untilWhole()
     }
-    await world.pool.query(`update embudo.positions set next_offset = 0, mark = '' where topic = $1`, [
-      story.topic,
-    ])
+    await story.setBack(0)
     await using _ = story.start()
     await story.untilWhole()
   })
@@ -194,53 +196,124 @@ describe('the ClickHouse sink', () => {
     await story.untilWhole()
   })
 
-  it('stops a partition loudly before a record that cannot be a row, and goes on in the others', async () => {
+  // A take-over of three partitions, and the flush of what is retried.
+  it.concurrent.each(Array.from({ length: 20 }, (_, index) => index * 2 + 1))(
+    'applies a letter once, and accounts for it, when it dies after call %i of a retry',
+    async (call) => {
+      const story = new Story(world)
+      await story.appendOnce(30)
+      for (const partition of [0, 0, 1]) await story.appendValue(partition, truncated)
+      {
+        await using _ = story.start()
+        await story.untilRead()
+      }
+      await story.retryLetters(new Map([[10, mended]]))
+      {
+        await using pool = world.newPool()
+        const { isDead, step } = deathAt(call, 'after')
+        await using _ = story.start({
+          clickhouse: wrapped(world.clickhouse, step),
+          pool: wrappedPool(pool, step),
+          stopsAtErrors: true,
+        })
+        await vi.waitFor(async () => expect(isDead() || (await isApplied(story))).toBe(true), patient)
+      }
+      await using _ = story.start()
+      await vi.waitFor(async () => expect(await isApplied(story)).toBe(true), patient)
+      expect(await story.counts()).toEqual({ rows: 32, places: 32 })
+      expect(await story.accounts()).toEqual({ applied: 32, deadLettered: 1, unaccounted: 0 })
+    },
+  )
+
+  it('loses nothing when Postgres is set back to a time before the fence', async () => {
     const story = new Story(world)
-    await story.appendOnce(30)
-    await story.appendValue(1, Buffer.from([0, 0, 0, 0, 1, 200]))
-    await story.appendOnce(30)
+    await story.append(300)
+    {
+      await using _ = story.start()
+      await story.untilWhole()
+    }
+    // The backup knows neither epochs nor positions of these partitions.
+    await world.pool.query('delete from embudo.positions where topic = $1', [story.topic])
+    await story.append(300)
     await using worker = story.start()
-    await expect.poll(() => story.positions(), patient).toEqual([20, 10, 20])
-    expect(worker.errors).toEqual([
-      expect.objectContaining({
-        code: 'record_malformed',
-        retriable: false,
-        facts: expect.objectContaining({ topic: story.topic, partition: 1, offset: 10 }),
-      }),
-    ])
-    expect(await story.counts()).toEqual({ rows: 50, places: 50 })
+    await story.untilWhole()
+    expect(worker.errors).toContainEqual(expect.objectContaining({ code: 'position_moved' }))
+  })
+
+  it('holds no more than it may while ClickHouse is away', async () => {
+    const story = new Story(world)
+    await story.appendOnce(3_000)
+    let isAway = false
+    const clickhouse = wrapped(world.clickhouse, (name, run) =>
+      isAway && name === 'exec' ? Promise.reject(new Error('connect ECONNREFUSED')) : run(),
+    )
+    const limits = { maxRows: 200, lingerMs: 0 }
+    await using worker = story.start({ clickhouse, limits })
+    await vi.waitFor(() => expect(worker.sink.status().flushes).toBeGreaterThan(0), patient)
+    isAway = true
+    for (let times = 1; times <= 5; times++) {
+      await vi.waitFor(() => expect(worker.errors.length).toBeGreaterThan(times), patient)
+      // A partition that finds room takes what was read with it.
+      expect(worker.sink.status().pendingRows).toBeLessThanOrEqual(200 + 3 * 1_000)
+    }
+    isAway = false
+    await story.untilWhole()
   })
 })
+
+const truncated = codec
+  .encode('webinar_attended', {
+    leadId: 'L-0',
+    webinarId: 'W-1',
+    attendanceDuration: 60,
+    engagementScore: null,
+  })
+  .subarray(0, 12)
+const mended = codec.encode('conversion_completed', {
+  leadId: 'L-0',
+  conversionType: 'sale',
+  value: '1',
+  currency: 'EUR',
+})
+
+/** Of the three letters the first of each partition was mended. */
+const isApplied = async (story: Story): Promise<boolean> =>
+  (await story.letters()).map(({ state }) => state).join() === 'applied,open,applied'
 
 const dieAt = async (world: World, call: number, when: 'before' | 'after'): Promise<void> => {
   const story = new Story(world)
   await story.appendOnce(90)
-  let calls = 0
-  const dying: Step = async (_, run) => {
-    calls++
-    if (calls > call || (calls === call && when === 'before')) throw dead()
-    const answer = await run()
-    if (calls >= call) throw dead()
-    return answer
-  }
+  const { isDead, step } = deathAt(call, when)
   const limits = { maxRows: 45 }
   {
     // Its connections go with it.
     await using pool = world.newPool()
     await using first = story.start({
-      clickhouse: wrapped(world.clickhouse, dying),
-      pool: wrappedPool(pool, dying),
+      clickhouse: wrapped(world.clickhouse, step),
+      pool: wrappedPool(pool, step),
       limits,
       stopsAtErrors: true,
     })
-    await vi.waitFor(
-      () => expect(calls >= call || first.sink.status().rowsWritten === 90).toBe(true),
-      patient,
-    )
+    await vi.waitFor(() => expect(isDead() || first.sink.status().rowsWritten === 90).toBe(true), patient)
   }
   await using _ = story.start({ limits })
   await story.appendOnce(30)
   await story.untilWhole()
+}
+
+/** Everything that a process does from one of its calls on is not done, or nobody hears of it. */
+const deathAt = (call: number, when: 'before' | 'after'): { isDead: () => boolean; step: Step } => {
+  let calls = 0
+  return {
+    isDead: () => calls >= call,
+    async step(_, run) {
+      calls++
+      if (calls > call || (calls === call && when === 'before')) throw dead()
+      const answer = await run()
+      if (calls >= call) throw dead()
+      return answer
+    },
+  }
 }
 
 const patient = { timeout: 30_000, interval: 5 }
@@ -265,10 +338,14 @@ const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
     },
   })
 
-/** The pool with each statement of its connections going through `step`. */
+/** The pool with each statement, its own and of its connections, going through `step`. */
 const wrappedPool = (pool: Pool, step: Step): Pool =>
   new Proxy(pool, {
     get(target, name) {
+      if (name === 'query') {
+        return (...given: Parameters<Pool['query']>) =>
+          step('sql', () => Promise.resolve(target.query(...given)))
+      }
       if (name !== 'connect') return Reflect.get(target, name)
       return async () => {
         const client = await target.connect()

@@ -35,12 +35,31 @@ export class Rows {
     this.lastOffset = row.offset
   }
 
+  /** Where it stands now, to come back to. */
+  bookmark(): Bookmark {
+    return { count: this.count, firstOffset: this.firstOffset, lastOffset: this.lastOffset, end: this.#end }
+  }
+
+  backTo({ count, firstOffset, lastOffset, end }: Bookmark): void {
+    this.count = count
+    this.firstOffset = firstOffset
+    this.lastOffset = lastOffset
+    this.#end = end
+  }
+
   #reserve(more: number): void {
     if (this.#end + more <= this.#bytes.length) return
     const larger = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#end + more))
     this.#bytes.copy(larger, 0, 0, this.#end)
     this.#bytes = larger
   }
+}
+
+interface Bookmark {
+  readonly count: number
+  readonly firstOffset: number
+  readonly lastOffset: number
+  readonly end: number
 }
 
 export interface RowMetadata {

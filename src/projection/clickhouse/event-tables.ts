@@ -1,57 +1,87 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
-import { type PartitionStatus, startConsumer } from '../../consumer/consumer.ts'
+import { startConsumer } from '../../consumer/consumer.ts'
 import type { Feeds } from '../../consumer/feeds.ts'
 import type { Membership } from '../../consumer/membership.ts'
+import type { Corrections } from '../../dead-letter/correction.ts'
 import type { Catalog } from '../../define/catalog.ts'
 import type { EventTablesDefinition } from '../../define/event-tables.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { Log } from '../../log/port.ts'
 import type { ObserveBatches } from '../../telemetry/observers.ts'
-import { EventSink, type SinkLimits, type SinkStatus } from './sink.ts'
-import { ensureEventTables, nameEventTables } from './tables.ts'
+import type { GenerationKind } from '../generation-kind.ts'
+import type { Pace } from '../pace.ts'
+import type { Cluster } from './cluster.ts'
+import { compareEventTables } from './compare.ts'
+import { liveGeneration } from './live-tables.ts'
+import { keepNames, pointNames } from './names.ts'
+import { EventSink, type SinkLimits } from './sink.ts'
+import { dropEventTables, ensureEventTables } from './tables.ts'
 
-export interface EventTablesOptions {
-  readonly definition: EventTablesDefinition
-  readonly generation: number
+/** Beside what every kind of projection is fed with. */
+export interface EventTablesKindParts {
   readonly catalog: Catalog
+  readonly clickhouse: ClickHouseClient
+  readonly cluster?: Cluster | undefined
+  readonly now?: () => number
+  readonly newId?: () => string
+  readonly limits?: Partial<SinkLimits>
+}
+
+export interface EventTablesParts extends EventTablesKindParts {
   readonly prefix: string
   readonly codec: Codec
   readonly log: Log
   readonly feeds: Feeds
   readonly pool: Pool
-  readonly clickhouse: ClickHouseClient
   readonly membership: Membership
   readonly logger: Logger
+  readonly corrections: Corrections
+  readonly maxPoisonedShare: number
+  readonly pace: Pace
   readonly observe?: ObserveBatches
-  readonly now?: () => number
-  readonly newId?: () => string
-  readonly limits?: Partial<SinkLimits>
-  /** Whether the plain names are to show this generation. Default true. */
-  readonly isLive?: boolean
 }
 
-export interface EventTables extends AsyncDisposable {
-  status(): { readonly partitions: readonly PartitionStatus[]; readonly sink: SinkStatus }
-}
-
-/** Keeps the tables of one generation up with every topic, in the partitions that this process owns. */
-export const startEventTables = async (options: EventTablesOptions): Promise<EventTables> => {
-  const { definition, generation, catalog, clickhouse } = options
-  await ensureEventTables(clickhouse, catalog, generation)
-  if (options.isLive !== false) await nameEventTables(clickhouse, catalog, generation)
-
-  const sink = new EventSink(options)
-  const consumer = await startConsumer(
-    { reader: definition.name, generation, topics: catalog.topics, run: sink.run },
-    options,
-  )
+/** The tables of events in ClickHouse: one set for each generation, each fed from every topic. */
+export const eventTablesKind = (
+  { name: reader }: EventTablesDefinition,
+  parts: EventTablesParts,
+): GenerationKind => {
+  const { catalog, pool, clickhouse, cluster } = parts
   return {
-    status: () => ({ partitions: consumer.status(), sink: sink.status() }),
-    async [Symbol.asyncDispose]() {
-      await consumer[Symbol.asyncDispose]()
-      await sink[Symbol.asyncDispose]()
+    async prepare(generation, isLive) {
+      await ensureEventTables(clickhouse, catalog, generation, cluster)
+      if (isLive) await pointNames(parts, generation)
+    },
+
+    async start(generation) {
+      await using stack = new AsyncDisposableStack()
+      stack.use(keepNames(parts, reader, generation))
+      const sink = stack.use(new EventSink(parts))
+      const consumer = stack.use(
+        await startConsumer(
+          {
+            ...{ reader, generation, topics: catalog.topics },
+            run: (position, batches, signal) =>
+              sink.run(position, parts.pace.through(reader, generation, batches, signal), signal),
+          },
+          parts,
+        ),
+      )
+      const started = stack.move()
+      return { ...consumer, [Symbol.asyncDispose]: () => started.disposeAsync() }
+    },
+
+    compare: (live, other, signal) => compareEventTables(parts, { reader, live, other }, signal),
+
+    /** The row that the caller changes says what is read; the names follow it once that is committed. */
+    async makeLive() {},
+
+    async drop(generation) {
+      const live = await liveGeneration(pool, reader)
+      if (live !== undefined) await pointNames(parts, live)
+      await dropEventTables(clickhouse, catalog, generation, cluster)
     },
   }
 }

@@ -2,7 +2,7 @@ import { timeOf } from '../../log/codec.ts'
 import type { LogRecord } from '../../log/port.ts'
 
 /** When it happened, in milliseconds since the epoch; for the form that we write ourselves, 10 times as fast. */
-export const timeMsOf = (record: LogRecord): number => {
+export const timeMsOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): number => {
   const time = record.header('ce_time')
   if (time === undefined) return record.timestamp
   return isoMs(time) ?? Date.parse(timeOf(record))

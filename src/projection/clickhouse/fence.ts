@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClickHouseClient } from '@clickhouse/client'
-import type { Position } from '../../consumer/positions.ts'
+import type { Pool } from 'pg'
+import { type Position, positionMoved } from '../../consumer/positions.ts'
 import { EmbudoError } from '../../define/error.ts'
+import { transaction } from '../../postgres/transaction.ts'
 import { clickhouseError } from './clickhouse-error.ts'
+import { type Cluster, linearizable, onCluster, oneAfterAnother, processesOf } from './cluster.ts'
 import type { Runs } from './held.ts'
 import { allEvents, fenceTable } from './tables.ts'
 
@@ -11,22 +14,31 @@ import { allEvents, fenceTable } from './tables.ts'
  * a second time; docs/spec/Sink.tla is the model of it. Given an epoch that Postgres has committed:
  *
  * 1. fence: write the epoch down in ClickHouse. Every insert reads it as it starts, and writes nothing if its own
- *    epoch is lower; so from here on no insert of an earlier epoch can begin.
+ *    epoch is lower; so from here on no insert of an earlier epoch can begin. Where this epoch or a higher one is there
+ *    already, Postgres was set back to a time before it: its epoch is raised past that, and the take-over begins
+ *    again.
  * 2. drain: wait until those that had begun have ended.
  * 3. look: which offsets at or past the position are there? Nobody else can add any now.
  */
 export const takeOver = async (
-  clickhouse: ClickHouseClient,
+  parts: FenceParts,
   position: Position,
   options: DrainOptions,
 ): Promise<Runs> => {
   try {
-    await writeFence(clickhouse, position)
-    await drain(clickhouse, insertsOf(position), options)
-    return await look(clickhouse, position)
+    await passFence(parts.pool, position, await readFence(parts, position))
+    await writeFence(parts, position)
+    await drain(parts, insertsOf(position), options)
+    return await look(parts, position)
   } catch (error) {
     throw clickhouseError(error, `take ${position.topic}:${position.partition} over`)
   }
+}
+
+export interface FenceParts {
+  readonly clickhouse: ClickHouseClient
+  readonly pool: Pool
+  readonly cluster?: Cluster | undefined
 }
 
 export interface DrainOptions {
@@ -61,28 +73,66 @@ export const fenceParameters = (positions: readonly Position[]): Record<string, 
   epochs: new Map(positions.map(({ topic, partition, epoch }) => [`${topic}:${partition}`, epoch])),
 })
 
-const writeFence = async (clickhouse: ClickHouseClient, position: Position): Promise<void> => {
-  await clickhouse.command({
+const writeFence = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<void> => {
+  const command = {
     query:
       `INSERT INTO ${fenceTable} (reader, generation, topic, \`partition\`, epoch) ` +
       'SELECT {reader:String}, {generation:UInt32}, {topic:String}, {partition:UInt32}, {epoch:UInt64}',
-    query_params: {
-      reader: position.reader,
-      generation: position.generation,
-      topic: position.topic,
-      partition: position.partition,
-      epoch: position.epoch,
-    },
+    query_params: { ...placeOf(position), epoch: position.epoch },
     // Two writers may send the same row; the second must not be taken for a copy that can be left out.
-    clickhouse_settings: { async_insert: 0, insert_deduplicate: 0, wait_end_of_query: 1 },
-  })
+    clickhouse_settings: {
+      async_insert: 0,
+      insert_deduplicate: 0,
+      wait_end_of_query: 1,
+      ...linearizable(cluster),
+    },
+  } as const
+  await oneAfterAnother(cluster, () => clickhouse.command(command))
 }
 
-const drain = async (clickhouse: ClickHouseClient, prefix: string, options: DrainOptions): Promise<void> => {
+const readFence = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<number> => {
+  const answer = await clickhouse.query({
+    query:
+      `SELECT toString(max(epoch)) AS epoch FROM ${fenceTable} WHERE reader = {reader:String} ` +
+      'AND generation = {generation:UInt32} AND topic = {topic:String} AND `partition` = {partition:UInt32}',
+    query_params: placeOf(position),
+    clickhouse_settings: linearizable(cluster),
+    format: 'JSONEachRow',
+  })
+  const [row] = await answer.json<{ epoch: string }>()
+  return Number(row?.epoch ?? 0)
+}
+
+/**
+ * Throws `position_moved` where ClickHouse knows the epoch already, or a higher one. Were nothing done about it,
+ * every insert would be refused without a word while the position moves on, and rows would be lost; or, where it is
+ * the same one, inserts of its first owner that are still on their way would pass.
+ */
+const passFence = async (pool: Pool, position: Position, fence: number): Promise<void> => {
+  const { reader, generation, topic, partition, epoch } = position
+  if (fence < epoch) return
+  await transaction(pool, (client) =>
+    client.query(
+      `update embudo.positions set epoch = $1
+       where reader = $2 and generation = $3 and topic = $4 and partition = $5 and epoch < $1`,
+      [fence, reader, generation, topic, partition],
+    ),
+  )
+  throw positionMoved(position)
+}
+
+const placeOf = ({ reader, generation, topic, partition }: Position) => ({
+  reader,
+  generation,
+  topic,
+  partition,
+})
+
+const drain = async (parts: FenceParts, prefix: string, options: DrainOptions): Promise<void> => {
   const now = options.now ?? Date.now
   const drainMs = options.drainMs ?? 10_000
   // Those that began before the fence, and a few that began after it and do no harm; later ones need no wait.
-  let left = await running(clickhouse, prefix)
+  let left = await running(parts, prefix)
   const deadline = now() + drainMs
   for (let waitMs = 5; left.length > 0; waitMs = Math.min(waitMs * 2, 200)) {
     await sleep(waitMs, undefined, { signal: options.signal })
@@ -97,20 +147,20 @@ const drain = async (clickhouse: ClickHouseClient, prefix: string, options: Drai
       )
     }
     if (now() > deadline) {
-      await clickhouse.command({
-        query: 'KILL QUERY WHERE query_id IN {ids:Array(String)} ASYNC',
+      await parts.clickhouse.command({
+        query: `KILL QUERY${onCluster(parts.cluster)} WHERE query_id IN {ids:Array(String)} ASYNC`,
         query_params: { ids: left },
       })
     }
-    const still = new Set(await running(clickhouse, prefix))
+    const still = new Set(await running(parts, prefix))
     left = left.filter((id) => still.has(id))
   }
 }
 
-const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<string[]> => {
+const running = async ({ clickhouse, cluster }: FenceParts, prefix: string): Promise<string[]> => {
   const answer = await clickhouse.query({
     query:
-      'SELECT query_id FROM system.processes ' +
+      `SELECT query_id FROM ${processesOf(cluster)} ` +
       'WHERE current_database = currentDatabase() AND startsWith(query_id, {prefix:String})',
     query_params: { prefix },
     format: 'JSONEachRow',
@@ -118,8 +168,29 @@ const running = async (clickhouse: ClickHouseClient, prefix: string): Promise<st
   return (await answer.json<{ query_id: string }>()).map((row) => row.query_id)
 }
 
+/** Which of these offsets the tables hold. Of use after a take-over alone: nobody else can add any. */
+export const lookFor = async (
+  { clickhouse, cluster }: FenceParts,
+  { generation, topic, partition }: Position,
+  offsets: readonly number[],
+): Promise<Set<number>> => {
+  try {
+    const answer = await clickhouse.query({
+      query:
+        `SELECT DISTINCT toString(_offset) AS o FROM ${allEvents(generation)} ` +
+        'WHERE _topic = {topic:String} AND _partition = {partition:UInt32} AND _offset IN {offsets:Array(UInt64)}',
+      query_params: { topic, partition, offsets },
+      clickhouse_settings: linearizable(cluster),
+      format: 'JSONEachRow',
+    })
+    return new Set((await answer.json<{ o: string }>()).map((row) => Number(row.o)))
+  } catch (error) {
+    throw clickhouseError(error, `look for rows of ${topic}:${partition}`)
+  }
+}
+
 /** Runs in place of offsets: after a position was lost far back there may be millions of them, and few runs. */
-const look = async (clickhouse: ClickHouseClient, position: Position): Promise<Runs> => {
+const look = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<Runs> => {
   const answer = await clickhouse.query({
     query:
       'SELECT toString(min(o)) AS first, toString(max(o)) AS last FROM ' +
@@ -128,6 +199,7 @@ const look = async (clickhouse: ClickHouseClient, position: Position): Promise<R
       'WHERE _topic = {topic:String} AND _partition = {partition:UInt32} AND _offset >= {offset:UInt64}) ' +
       'GROUP BY run ORDER BY min(o)',
     query_params: { topic: position.topic, partition: position.partition, offset: position.nextOffset },
+    clickhouse_settings: linearizable(cluster),
     format: 'JSONEachRow',
   })
   const rows = await answer.json<{ first: string; last: string }>()

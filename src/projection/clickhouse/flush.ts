@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { movePosition, type Position } from '../../consumer/positions.ts'
+import { parkLetters } from '../../dead-letter/letters.ts'
+import { settleLetters } from '../../dead-letter/retrying.ts'
 import type { EventDefinition } from '../../define/catalog.ts'
 import { transaction } from '../../postgres/transaction.ts'
+import type { Cluster } from './cluster.ts'
 import { type Insert, type InsertPart, sendInsert } from './insert.ts'
 import type { Taken } from './lane.ts'
 
@@ -11,18 +14,19 @@ export interface FlushParts {
   readonly clickhouse: ClickHouseClient
   readonly pool: Pool
   readonly prefix: string
+  readonly cluster?: Cluster | undefined
   readonly newId?: () => string
 }
 
 /**
- * Rows first, then the positions of all partitions in one transaction. Between the two, and when either fails,
+ * Rows first, then the positions and dead letters of all partitions in one transaction. Between the two, and when either fails,
  * what the tables hold is ahead of the positions; the look at the next take-over finds it. Answers what was taken
  * with the positions as they stand after.
  */
 export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise<Taken[]> => {
   const newId = parts.newId ?? randomUUID
   const sent = planInserts(taken).map((insert) =>
-    sendInsert(parts.clickhouse, insert, { prefix: parts.prefix, queryId: newId() }),
+    sendInsert(parts.clickhouse, insert, { ...parts, queryId: newId() }),
   )
   // All of them, even if one has failed: the partitions are not taken over again while others still run.
   const failed = (await Promise.allSettled(sent)).find((outcome) => outcome.status === 'rejected')
@@ -53,6 +57,8 @@ const movePositions = (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> =>
       // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
       for (const part of taken.toSorted((a, b) => compare(a.position, b.position))) {
         moved.push({ ...part, position: await movePosition(client, part.position, part.to) })
+        await parkLetters(client, part.position, part.parked)
+        await settleLetters(client, part.settled)
       }
       return moved
     },

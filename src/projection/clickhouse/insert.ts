@@ -4,6 +4,7 @@ import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
 import type { Position } from '../../consumer/positions.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
 import { clickhouseError } from './clickhouse-error.ts'
+import { type Cluster, linearizable, oneAfterAnother } from './cluster.ts'
 import { columnList, dataColumns, metadataColumns, quoted, subjectField } from './columns.ts'
 import { carriedColumns, containerOf, type Rows } from './container.ts'
 import { fenceParameters, insertsOf, unfenced } from './fence.ts'
@@ -27,8 +28,8 @@ export const sendInsert = async (
   {
     prefix,
     queryId,
-    signal,
-  }: { readonly prefix: string; readonly queryId: string; readonly signal?: AbortSignal },
+    cluster,
+  }: { readonly prefix: string; readonly queryId: string; readonly cluster?: Cluster | undefined },
 ): Promise<void> => {
   const positions = parts.map((part) => part.position)
   const container = containerOf(
@@ -36,19 +37,24 @@ export const sendInsert = async (
     parts.map((part) => part.rows),
   )
   try {
-    const { stream } = await clickhouse.exec({
-      query: statementOf(event, positions[0]!.generation),
-      values: Readable.from(container, { objectMode: false }),
-      query_id: insertsOf(positions[0]!) + queryId,
-      query_params: {
-        ...fenceParameters(positions),
-        type: event.type,
-        log_topic: topicName(prefix, event.topic),
-      },
-      clickhouse_settings: { ...settings, insert_deduplication_token: tokenOf(event, parts) },
-      ...(signal === undefined ? {} : { abort_signal: signal }),
+    await oneAfterAnother(cluster, async () => {
+      const { stream } = await clickhouse.exec({
+        query: statementOf(event, positions[0]!.generation),
+        values: Readable.from(container, { objectMode: false }),
+        query_id: insertsOf(positions[0]!) + queryId,
+        query_params: {
+          ...fenceParameters(positions),
+          type: event.type,
+          log_topic: topicName(prefix, event.topic),
+        },
+        clickhouse_settings: {
+          ...settings,
+          ...linearizable(cluster),
+          insert_deduplication_token: tokenOf(event, parts),
+        },
+      })
+      await drained(stream)
     })
-    await drained(stream)
   } catch (error) {
     throw clickhouseError(error, `insert ${event.type} events`)
   }

@@ -1,14 +1,19 @@
 import type { DistinctBatch } from '../../consumer/distinct.ts'
 import { markOf } from '../../consumer/mark.ts'
 import { type Advance, type Position, positionMoved } from '../../consumer/positions.ts'
+import type { Correction, Corrections } from '../../dead-letter/correction.ts'
+import { letterOf, type NewLetter } from '../../dead-letter/letters.ts'
+import { PoisonShare } from '../../dead-letter/poison-share.ts'
+import type { RetriedLetter, Settlement } from '../../dead-letter/retrying.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
-import { EmbudoError, messageOf } from '../../define/error.ts'
-import { type Codec, schemaIdOf } from '../../log/codec.ts'
+import { EmbudoError, isRetriable } from '../../define/error.ts'
 import type { LogRecord } from '../../log/port.ts'
 import { Rows } from './container.ts'
 import { timeMsOf } from './event-time.ts'
 import { Held, type Runs } from './held.ts'
 import type { Payloads } from './payload.ts'
+import { Pending } from './pending.ts'
+import type { Writers } from './writers.ts'
 
 /** What a flush takes from one partition: its rows by event, and where its position then stands. */
 export interface Taken {
@@ -16,6 +21,10 @@ export interface Taken {
   readonly position: Position
   readonly to: Advance
   readonly rows: ReadonlyMap<EventDefinition, Rows>
+  /** Records that could not become rows. */
+  readonly parked: readonly NewLetter[]
+  /** What became of letters that were retried. */
+  readonly settled: Settlement
   /** To be told when what was taken is committed, or why it is not. */
   readonly observed: readonly Observed[]
 }
@@ -26,6 +35,9 @@ export type Observed = (error?: unknown) => void
  * One partition on its way into the tables, from a take-over to the next: rows collected and not yet flushed,
  * encoded at once so that fetched bytes are let go. It ends when a flush that it took part in fails: what is in
  * the tables is then known again only after another look.
+ *
+ * A record that can never be a row is parked as a dead letter with the flush, and no other waits for it: rows do
+ * not depend on one another.
  */
 export class Lane {
   position: Position
@@ -33,18 +45,20 @@ export class Lane {
   readonly ended: Promise<void>
   readonly #end: PromiseWithResolvers<void>
   readonly #held: Held
+  readonly #ahead: ReadonlyMap<number, string>
   readonly #source: LaneSource
-  #rows = new Map<EventDefinition, Rows>()
-  #to: Omit<Advance, 'counts'> | undefined
-  #counts = { applied: 0, duplicates: 0, markers: 0 }
+  readonly #share: PoisonShare
+  #pending = new Pending()
   #observed: Observed[] = []
   #isOpen = true
   #isInFlight = false
 
-  constructor(position: Position, held: Runs, source: LaneSource) {
+  constructor(position: Position, found: Found, source: LaneSource) {
     this.position = position
-    this.#held = new Held(held)
+    this.#held = new Held(found.held)
+    this.#ahead = found.lettersAhead
     this.#source = source
+    this.#share = new PoisonShare(position.reader, source.maxPoisonedShare)
     this.#end = Promise.withResolvers()
     this.ended = this.#end.promise
     this.ended.catch(() => {})
@@ -54,64 +68,105 @@ export class Lane {
     return this.#isOpen
   }
 
+  get isInFlight(): boolean {
+    return this.#isInFlight
+  }
+
   get hasPending(): boolean {
-    return this.#to !== undefined
+    return !this.#pending.isEmpty
   }
 
   /** Nothing is pending, and nothing on its way. */
   get isSettled(): boolean {
-    return this.#to === undefined && !this.#isInFlight
+    return this.#pending.isEmpty && !this.#isInFlight
   }
 
   pending(): { readonly rows: number; readonly bytes: number } {
-    let [count, bytes] = [0, 0]
-    for (const rows of this.#rows.values()) {
-      count += rows.count
-      bytes += rows.byteLength
-    }
-    return { rows: count, bytes }
+    return this.#pending.size()
   }
 
-  /**
-   * Takes records from index `from` on, up to the first whose schema is not known yet; answers the index behind
-   * the last taken. Throws `record_malformed` at one that cannot be a row; those before it are taken.
-   */
-  add({ records, last, duplicates, markers }: DistinctBatch, from: number): number {
-    let index = from
-    try {
-      while (index < records.length && this.#addRecord(records[index]!)) index++
-    } finally {
-      this.#counts.applied += index - from
-      if (index === records.length) {
-        this.#counts.duplicates += duplicates
-        this.#counts.markers += markers
+  /** Before `add`. Throws what passes, such as a registry that is away. */
+  async learn({ records }: DistinctBatch): Promise<void> {
+    const { writers, corrections } = this.#source
+    for (const { value, offset } of records) {
+      if (!writers.knows(value)) await writers.learn(value!)
+      if (corrections.size === 0) continue
+      const correction = this.#correctionOf(offset)
+      if (correction?.decision === 'edited' && !writers.knows(correction.value))
+        await writers.learn(correction.value)
+    }
+  }
+
+  /** Takes a batch whole; throws `too_many_poisoned`, and then takes nothing of it. */
+  add({ records, last, duplicates, markers }: DistinctBatch): void {
+    const pending = this.#pending
+    const forget = pending.bookmark()
+    let applied = 0
+    let poisoned = 0
+    for (const record of records) {
+      const { offset } = record
+      try {
+        if (!this.#held.has(offset)) {
+          const correction = this.#correctionOf(offset)
+          if (correction?.decision === 'discarded') continue
+          this.#addRow(record, correction === undefined ? record.value : correction.value)
+        }
+        applied++
+        this.#settleAhead(offset)
+      } catch (error) {
+        if (isRetriable(error)) {
+          forget()
+          throw error
+        }
+        poisoned++
+        pending.park(this.#letterOf(record, error))
+        this.#settleAhead(offset, error)
       }
-      const reached = index === records.length ? last : index > from ? records[index - 1] : undefined
-      if (reached !== undefined) this.#to = { nextOffset: reached.offset + 1, mark: markOf(reached) }
     }
-    return index
+    try {
+      this.#share.note(records.length, poisoned)
+    } catch (error) {
+      forget()
+      throw error
+    }
+    pending.counts.applied += applied
+    pending.counts.deadLettered += records.length - applied
+    pending.counts.duplicates += duplicates
+    pending.counts.markers += markers
+    pending.to = { nextOffset: last.offset + 1, mark: markOf(last) }
   }
 
-  /** Hears of what is added next with the flush that takes it. */
+  /** Takes letters of records before the position. `held`: offsets of theirs that the tables hold already. */
+  async retry(letters: readonly RetriedLetter[], held: ReadonlySet<number>): Promise<void> {
+    const { writers } = this.#source
+    for (const { value } of letters) if (!writers.knows(value)) await writers.learn(value!)
+    const { settled, counts } = this.#pending
+    for (const letter of letters) {
+      try {
+        if (!held.has(letter.offset)) this.#addRow(letter, letter.value)
+        settled.applied.push(letter.id)
+        counts.applied++
+        counts.deadLettered--
+      } catch (error) {
+        settled.failed.push({ id: letter.id, error })
+      }
+    }
+  }
+
+  /** Hears of what was added with the flush that takes it. */
   observe(observed: Observed): void {
     this.#observed.push(observed)
   }
 
   take(): Taken | undefined {
-    if (!this.#isOpen || this.#to === undefined) return undefined
-    const taken = {
-      lane: this,
-      position: this.position,
-      to: { ...this.#to, counts: { ...this.#counts, ignored: 0, deadLettered: 0 } },
-      rows: this.#rows,
-      observed: this.#observed,
-    }
-    this.#rows = new Map()
-    this.#to = undefined
-    this.#counts = { applied: 0, duplicates: 0, markers: 0 }
+    if (!this.#isOpen || this.#pending.isEmpty) return undefined
+    const { rows, parked, settled, counts, to = this.position } = this.#pending
+    const observed = this.#observed
+    this.#pending = new Pending()
     this.#observed = []
     this.#isInFlight = true
-    return taken
+    const advance = { nextOffset: to.nextOffset, mark: to.mark, counts }
+    return { lane: this, position: this.position, to: advance, rows, parked, settled, observed }
   }
 
   moved(position: Position): void {
@@ -124,8 +179,7 @@ export class Lane {
     this.#isOpen = false
     const unwritten = this.#observed.splice(0)
     for (const observed of unwritten) observed(positionMoved(this.position))
-    this.#rows = new Map()
-    this.#to = undefined
+    this.#pending = new Pending()
     this.#end.resolve()
   }
 
@@ -136,59 +190,68 @@ export class Lane {
     this.close()
   }
 
-  /** False where the writer's schema has to be learnt first. */
-  #addRecord(record: LogRecord): boolean {
+  /** Throws, and adds nothing, where `value` can never be a row. */
+  #addRow(record: Pick<LogRecord, 'offset' | 'timestamp' | 'header'>, value: Buffer | null): void {
     const { topic, partition } = this.position
-    const { codec, payloads } = this.#source
-    const { value, offset } = record
-    if (value === null || schemaIdOf(value) < 0)
-      throw this.#malformed(offset, 'it has no value in Confluent framing')
-    const writer = codec.writerOf(value)
-    if (writer === undefined) return false
-    if (this.#held.has(offset)) return true
-    const rows = this.#rowsOf(writer.event, offset)
-    try {
-      const { bytes, from } = payloads.of(writer, value)
-      const row = {
-        id: record.header('ce_id') ?? `${topic}:${partition}:${offset}`,
-        timeMs: timeMsOf(record),
-        appendedAtMs: record.timestamp,
-        source: record.header('ce_source') ?? topic,
-        partition,
-        offset,
-      }
-      rows.add(row, bytes, from)
-    } catch (cause) {
-      throw this.#malformed(offset, messageOf(cause), cause)
+    const { writers, payloads } = this.#source
+    const writer = writers.of(value)
+    const rows = this.#pending.rows.get(writer.event) ?? this.#newRows(writer.event)
+    const { bytes, from } = payloads.of(writer, value!)
+    const row = {
+      id: record.header('ce_id') ?? `${topic}:${partition}:${record.offset}`,
+      timeMs: timeMsOf(record),
+      appendedAtMs: record.timestamp,
+      source: record.header('ce_source') ?? topic,
+      partition,
+      offset: record.offset,
     }
-    return true
+    rows.add(row, bytes, from)
   }
 
-  #rowsOf(event: EventDefinition, offset: number): Rows {
-    let rows = this.#rows.get(event)
-    if (rows === undefined) {
-      // A table's rows say one topic; a look in this one would never find a row of another.
-      if (topicName(this.#source.prefix, event.topic) !== this.position.topic) {
-        throw this.#malformed(offset, `${event.type} does not belong on this topic`)
-      }
-      rows = new Rows()
-      this.#rows.set(event, rows)
+  #newRows(event: EventDefinition): Rows {
+    // A table's rows say one topic; a look in this one would never find a row of another.
+    if (topicName(this.#source.prefix, event.topic) !== this.position.topic) {
+      throw new EmbudoError('record_malformed', `${event.type} does not belong on ${this.position.topic}`)
     }
+    const rows = new Rows()
+    this.#pending.rows.set(event, rows)
     return rows
   }
 
-  #malformed(offset: number, detail: string, cause?: unknown): EmbudoError {
-    const { topic, partition, reader, generation } = this.position
-    return new EmbudoError(
-      'record_malformed',
-      `${topic}:${partition}:${offset} cannot become a row of ${reader}: ${detail}. The partition stops before it`,
-      { facts: { topic, partition, offset, reader, generation }, cause },
-    )
+  /** Copied, since key and value hold on to all that was fetched with them. */
+  #letterOf(record: LogRecord, error: unknown): NewLetter {
+    const type = this.#source.writers.typeOf(record.value) ?? record.header('ce_type')
+    const { key, value, ...letter } = letterOf(record, type, error)
+    return { ...letter, key: key && Buffer.from(key), value: value && Buffer.from(value) }
+  }
+
+  #correctionOf(offset: number): Correction | undefined {
+    const { corrections } = this.#source
+    if (corrections.size === 0) return undefined
+    const { reader, topic, partition } = this.position
+    return corrections.of(reader, topic, partition, offset)
+  }
+
+  #settleAhead(offset: number, error?: unknown): void {
+    const id = this.#ahead.size === 0 ? undefined : this.#ahead.get(offset)
+    if (id === undefined) return
+    if (error === undefined) this.#pending.settled.applied.push(id)
+    else this.#pending.settled.failed.push({ id, error })
   }
 }
 
+/** What a take-over has found of a partition. */
+export interface Found {
+  /** Offsets at or past the position that the tables hold. */
+  readonly held: Runs
+  /** Letters at or past the position, by offset: it was set back, and what is read decides about them. */
+  readonly lettersAhead: ReadonlyMap<number, string>
+}
+
 export interface LaneSource {
-  readonly codec: Codec
+  readonly writers: Writers
   readonly payloads: Payloads
   readonly prefix: string
+  readonly corrections: Corrections
+  readonly maxPoisonedShare: number
 }

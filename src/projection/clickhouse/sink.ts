@@ -1,15 +1,21 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { DistinctBatch } from '../../consumer/distinct.ts'
-import type { Position } from '../../consumer/positions.ts'
+import { type Position, positionMoved, readPositions } from '../../consumer/positions.ts'
+import type { Corrections } from '../../dead-letter/correction.ts'
+import { lettersToRetry, lettersAhead as readLettersAhead } from '../../dead-letter/retrying.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { ObserveBatches } from '../../telemetry/observers.ts'
-import { takeOver } from './fence.ts'
+import { lookFor, takeOver } from './fence.ts'
 import { type FlushParts, flush } from './flush.ts'
 import { Lane, type Taken } from './lane.ts'
 import { Payloads } from './payload.ts'
+import { Writers } from './writers.ts'
 
 export interface SinkParts extends FlushParts {
   readonly codec: Codec
+  readonly corrections: Corrections
+  /** Of the last records of a partition: beyond it the partition stops instead of parking more. */
+  readonly maxPoisonedShare: number
   /** Called with each batch that is taken; what it returns, once that is committed or has failed. */
   readonly observe?: ObserveBatches
   readonly now?: () => number
@@ -23,6 +29,8 @@ export interface SinkLimits {
   /** Between the starts of two flushes, unless as much waits as may. */
   readonly lingerMs: number
   readonly drainMs: number
+  /** How often it is asked whether partitions were taken away that have nothing to write. */
+  readonly watchMs: number
 }
 
 const defaults: SinkLimits = {
@@ -30,6 +38,7 @@ const defaults: SinkLimits = {
   maxBytes: 32 * 1024 * 1024,
   lingerMs: 1_000,
   drainMs: 10_000,
+  watchMs: 1_000,
 }
 
 export interface SinkStatus {
@@ -52,6 +61,7 @@ export class EventSink implements AsyncDisposable {
   readonly #lanes = new Set<Lane>()
   readonly #stopping = new AbortController()
   readonly #flushing: Promise<void>
+  readonly #watching: Promise<void>
   #arrived = Promise.withResolvers<void>()
   #room = Promise.withResolvers<void>()
   #settled = Promise.withResolvers<void>()
@@ -64,6 +74,7 @@ export class EventSink implements AsyncDisposable {
     this.#now = parts.now ?? Date.now
     this.#payloads = new Payloads(parts.codec)
     this.#flushing = this.#flushUntilStopped()
+    this.#watching = this.#watchUntilStopped()
   }
 
   /** Ends when `signal` aborts; throws, retriable, when the partition has to be taken over again. */
@@ -72,14 +83,17 @@ export class EventSink implements AsyncDisposable {
     batches: AsyncIterable<DistinctBatch>,
     signal: AbortSignal,
   ): Promise<void> => {
-    const { clickhouse, codec, prefix } = this.#parts
-    const held = await takeOver(clickhouse, position, {
+    const { pool, codec, prefix, corrections, maxPoisonedShare } = this.#parts
+    const held = await takeOver(this.#parts, position, {
       signal,
       drainMs: this.#limits.drainMs,
       now: this.#now,
     })
+    const lettersAhead = await readLettersAhead(pool, position)
     if (signal.aborted) return
-    const lane = new Lane(position, held, { codec, payloads: this.#payloads, prefix })
+    const told = { prefix, corrections, maxPoisonedShare }
+    const source = { writers: new Writers(codec), payloads: this.#payloads, ...told }
+    const lane = new Lane(position, { held, lettersAhead }, source)
     this.#lanes.add(lane)
     const close = () => lane.close()
     signal.addEventListener('abort', close)
@@ -109,41 +123,48 @@ export class EventSink implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopping.abort()
     this.#arrived.resolve()
-    await this.#flushing
+    await Promise.all([this.#flushing, this.#watching])
   }
 
   async #collect(lane: Lane, batches: AsyncIterable<DistinctBatch>): Promise<void> {
+    await this.#retryLetters(lane)
     for await (const batch of batches) {
-      let index = -1
-      while (index < batch.records.length) {
-        while (lane.isOpen && this.#isFull()) await this.#room.promise
-        if (!lane.isOpen) return
-        if (index < 0) {
-          const observed = this.#parts.observe?.(lane.position.reader, [batch])
-          if (observed !== undefined) lane.observe(observed)
-          index = 0
+      if (!(await this.#hasRoom(lane))) return
+      const observed = this.#parts.observe?.(lane.position.reader, [batch])
+      try {
+        await lane.learn(batch)
+        if (!lane.isOpen) throw positionMoved(lane.position)
+        lane.add(batch)
+        if (observed !== undefined) lane.observe(observed)
+        this.#arrived.resolve()
+      } catch (error) {
+        observed?.(error)
+        // What came before is written all the same.
+        while (lane.isOpen && !lane.isSettled) {
+          this.#arrived.resolve()
+          await Promise.race([this.#settled.promise, lane.ended])
         }
-        index = await this.#add(lane, batch, index)
+        throw error
       }
     }
   }
 
-  async #add(lane: Lane, batch: DistinctBatch, from: number): Promise<number> {
-    try {
-      const index = lane.add(batch, from)
-      const unknown = batch.records[index]?.value
-      if (unknown) await this.#parts.codec.learn(unknown)
-      return index
-    } catch (error) {
-      // What stands before the record that cannot be a row is written all the same.
-      while (lane.isOpen && !lane.isSettled) {
-        this.#arrived.resolve()
-        await Promise.race([this.#settled.promise, lane.ended])
-      }
-      throw error
-    } finally {
-      if (lane.hasPending) this.#arrived.resolve()
+  async #retryLetters(lane: Lane): Promise<void> {
+    const { position } = lane
+    for (let after = -1; await this.#hasRoom(lane); ) {
+      const letters = await lettersToRetry(this.#parts.pool, position, after)
+      if (letters.length === 0) return
+      const offsets = letters.map(({ offset }) => offset)
+      await lane.retry(letters, await lookFor(this.#parts, position, offsets))
+      this.#arrived.resolve()
+      after = offsets.at(-1)!
     }
+  }
+
+  /** Waits for room; false where the lane has been closed meanwhile. */
+  async #hasRoom(lane: Lane): Promise<boolean> {
+    while (lane.isOpen && this.#isFull()) await this.#room.promise
+    return lane.isOpen
   }
 
   async #flushUntilStopped(): Promise<void> {
@@ -190,6 +211,28 @@ export class EventSink implements AsyncDisposable {
     }
     this.#settled.resolve()
     this.#settled = Promise.withResolvers()
+  }
+
+  /**
+   * A partition whose epoch was raised is let go, and taken over again by whoever owns it: a letter of it may be
+   * waiting to be retried. One that writes is told so by its flush; this is for those where nothing comes in.
+   */
+  async #watchUntilStopped(): Promise<void> {
+    const { signal } = this.#stopping
+    while (!signal.aborted) {
+      await sleep(this.#limits.watchMs, undefined, { signal }).catch(() => {})
+      const [any] = this.#lanes
+      if (any === undefined || signal.aborted) continue
+      const { reader, generation } = any.position
+      // Where Postgres is away, the next look will tell.
+      const stored = await readPositions(this.#parts.pool, reader, generation).catch(() => [])
+      const epochs = new Map(stored.map(({ topic, partition, epoch }) => [`${topic}:${partition}`, epoch]))
+      for (const lane of this.#lanes) {
+        const { topic, partition, epoch } = lane.position
+        const now = epochs.get(`${topic}:${partition}`)
+        if (now !== undefined && now > epoch && !lane.isInFlight) lane.fail(positionMoved(lane.position))
+      }
+    }
   }
 
   #makeRoom(): void {

@@ -2,6 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import type { Catalog } from '../../define/catalog.ts'
 import { EmbudoError } from '../../define/error.ts'
 import { clickhouseError } from './clickhouse-error.ts'
+import { type Cluster, deduplicationWindow, engineOf, onCluster } from './cluster.ts'
 import { columnList, dataColumns, metadataColumns, quoted } from './columns.ts'
 
 /** `lead_registered_g1`: the table of an event type in one generation. */
@@ -24,9 +25,11 @@ export const ensureEventTables = async (
   clickhouse: ClickHouseClient,
   catalog: Catalog,
   generation: number,
+  cluster?: Cluster,
 ): Promise<void> => {
   await checkVersion(clickhouse)
-  for (const statement of missingTables(catalog, generation, await existingColumns(clickhouse))) {
+  if (cluster !== undefined) await checkShards(clickhouse, cluster)
+  for (const statement of missingTables(catalog, generation, await existingColumns(clickhouse), cluster)) {
     await run(clickhouse, statement)
   }
 }
@@ -39,11 +42,48 @@ export const nameEventTables = async (
   clickhouse: ClickHouseClient,
   catalog: Catalog,
   generation: number,
+  cluster?: Cluster,
 ): Promise<void> => {
   const names = [...catalog.events.keys()].map((type) => [type, tableName(type, generation)] as const)
   for (const [name, table] of [...names, ['events', allEvents(generation)] as const]) {
-    await run(clickhouse, `CREATE OR REPLACE VIEW ${quoted(name)} AS SELECT * FROM ${quoted(table)}`)
+    await run(
+      clickhouse,
+      `CREATE OR REPLACE VIEW ${quoted(name)}${onCluster(cluster)} AS SELECT * FROM ${quoted(table)}`,
+    )
   }
+}
+
+/** Drops a generation's tables. The fence stays: should the number come again, its epochs go on behind it. */
+export const dropEventTables = async (
+  clickhouse: ClickHouseClient,
+  catalog: Catalog,
+  generation: number,
+  cluster?: Cluster,
+): Promise<void> => {
+  const tables = [
+    allEvents(generation),
+    ...[...catalog.events.keys()].map((type) => tableName(type, generation)),
+  ]
+  // At once, so that the place in Keeper is free.
+  for (const table of tables)
+    await run(clickhouse, `DROP TABLE IF EXISTS ${quoted(table)}${onCluster(cluster)} SYNC`)
+}
+
+/** Which generation the plain names show; undefined where they do not all show the same. */
+export const namedGeneration = async (
+  clickhouse: ClickHouseClient,
+  catalog: Catalog,
+): Promise<number | undefined> => {
+  const names = ['events', ...catalog.events.keys()]
+  const rows = await select<{ generation: string; names: string }>(
+    clickhouse,
+    "SELECT extract(as_select, '_g([0-9]+)`?$') AS generation, toString(count()) AS names FROM system.tables " +
+      "WHERE database = currentDatabase() AND engine = 'View' AND name IN {names:Array(String)} GROUP BY generation",
+    { names },
+  )
+  const [row] = rows
+  const isWhole = rows.length === 1 && Number(row?.names) === names.length
+  return isWhole ? Number(row?.generation) : undefined
 }
 
 /** The statements that bring the database from the columns it has (by table) to what the catalogue asks for. */
@@ -51,26 +91,28 @@ export const missingTables = (
   catalog: Catalog,
   generation: number,
   existing: ReadonlyMap<string, ReadonlySet<string>>,
+  cluster?: Cluster,
 ): string[] => {
   const statements: string[] = []
-  if (!existing.has(fenceTable)) statements.push(createFence)
+  const everywhere = onCluster(cluster)
+  if (!existing.has(fenceTable)) statements.push(createFence(cluster))
   for (const event of catalog.events.values()) {
     const name = tableName(event.type, generation)
     const columns = existing.get(name)
     if (columns === undefined) {
-      statements.push(createTable(name, columnList([...metadataColumns, ...dataColumns(event)])))
+      statements.push(createTable(name, columnList([...metadataColumns, ...dataColumns(event)]), cluster))
       continue
     }
     const missing = dataColumns(event).filter((column) => !columns.has(column.name))
     if (missing.length > 0) {
       const additions = missing.map((column) => `ADD COLUMN IF NOT EXISTS ${columnList([column])}`)
-      statements.push(`ALTER TABLE ${quoted(name)} ${additions.join(', ')}`)
+      statements.push(`ALTER TABLE ${quoted(name)}${everywhere} ${additions.join(', ')}`)
     }
   }
   const all = allEvents(generation)
   if (!existing.has(all)) {
     statements.push(
-      `CREATE TABLE IF NOT EXISTS ${quoted(all)} (${columnList(metadataColumns)}) ` +
+      `CREATE TABLE IF NOT EXISTS ${quoted(all)}${everywhere} (${columnList(metadataColumns)}) ` +
         `ENGINE = Merge(currentDatabase(), '^[a-z][a-z0-9_]*_g${generation}$')`,
     )
   }
@@ -79,15 +121,17 @@ export const missingTables = (
 
 // Ordered for questions over spans of days that follow subjects through them. No PARTITION BY: a backfill that
 // spans years would need a part for each month in every insert. The index on _offset serves the look of fence.ts.
-const createTable = (name: string, columns: string): string =>
-  `CREATE TABLE IF NOT EXISTS ${quoted(name)} (${columns}, ` +
+const createTable = (name: string, columns: string, cluster: Cluster | undefined): string =>
+  `CREATE TABLE IF NOT EXISTS ${quoted(name)}${onCluster(cluster)} (${columns}, ` +
   'INDEX _by_offset _offset TYPE minmax GRANULARITY 1, INDEX _by_appended_at _appended_at TYPE minmax GRANULARITY 1, ' +
   'INDEX _by_subject _subject TYPE bloom_filter GRANULARITY 4) ' +
-  'ENGINE = MergeTree ORDER BY (toDate32(_time), _subject, _time) SETTINGS non_replicated_deduplication_window = 1000'
+  `ENGINE = ${engineOf(cluster, 'MergeTree')} ORDER BY (toDate32(_time), _subject, _time) ` +
+  `SETTINGS ${deduplicationWindow(cluster)}`
 
-const createFence =
-  `CREATE TABLE IF NOT EXISTS ${fenceTable} (reader LowCardinality(String), generation UInt32, topic LowCardinality(String), ` +
-  '`partition` UInt32, epoch UInt64) ENGINE = ReplacingMergeTree(epoch) ORDER BY (reader, generation, topic, `partition`)'
+const createFence = (cluster: Cluster | undefined): string =>
+  `CREATE TABLE IF NOT EXISTS ${fenceTable}${onCluster(cluster)} (reader LowCardinality(String), generation UInt32, topic LowCardinality(String), ` +
+  `\`partition\` UInt32, epoch UInt64) ENGINE = ${engineOf(cluster, 'ReplacingMergeTree', 'epoch')} ` +
+  'ORDER BY (reader, generation, topic, `partition`)'
 
 const existingColumns = async (clickhouse: ClickHouseClient): Promise<Map<string, Set<string>>> => {
   const rows = await select<{ table: string; names: string[] }>(
@@ -110,9 +154,29 @@ const checkVersion = async (clickhouse: ClickHouseClient): Promise<void> => {
   }
 }
 
-const select = async <Row>(clickhouse: ClickHouseClient, query: string): Promise<Row[]> => {
+/** Rows are sent to whichever server answers; were each to keep a part of them, a look would miss the others'. */
+const checkShards = async (clickhouse: ClickHouseClient, { name }: Cluster): Promise<void> => {
+  const [found] = await select<{ shards: number }>(
+    clickhouse,
+    'SELECT toUInt32(uniqExact(shard_num)) AS shards FROM system.clusters WHERE cluster = {name:String}',
+    { name },
+  )
+  const shards = found?.shards ?? 0
+  if (shards === 1) return
+  throw new EmbudoError(
+    'clickhouse_cluster',
+    `EMBUDO_CLICKHOUSE_CLUSTER is ${name}, and ClickHouse knows ${shards === 0 ? 'no such cluster' : `${shards} shards of it`}: name one of a single shard, however many replicas it has`,
+    { facts: { cluster: name, shards } },
+  )
+}
+
+const select = async <Row>(
+  clickhouse: ClickHouseClient,
+  query: string,
+  parameters: Record<string, unknown> = {},
+): Promise<Row[]> => {
   try {
-    const answer = await clickhouse.query({ query, format: 'JSONEachRow' })
+    const answer = await clickhouse.query({ query, query_params: parameters, format: 'JSONEachRow' })
     return await answer.json<Row>()
   } catch (error) {
     throw clickhouseError(error, 'look at the tables')

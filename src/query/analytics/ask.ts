@@ -8,6 +8,9 @@ export interface Question {
   readonly parameters: Record<string, unknown>
 }
 
+/** The table of an event type. */
+export type TableOf = (eventType: string) => string
+
 /** Bounded in time and memory: a question too large must not take the tables away from others. */
 export const ask = async <Row>(
   clickhouse: ClickHouseClient,

@@ -2,7 +2,17 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import * as z from 'zod'
 import type { Catalog, EventDefinition } from '../../define/catalog.ts'
 import type { Field } from '../../define/field.ts'
-import { ask, asOf, filtered, milliseconds, type Question, quoted, spanParameters, within } from './ask.ts'
+import {
+  ask,
+  asOf,
+  filtered,
+  milliseconds,
+  type Question,
+  quoted,
+  spanParameters,
+  type TableOf,
+  within,
+} from './ask.ts'
 import {
   badParameter,
   type Condition,
@@ -92,12 +102,13 @@ export const parseFunnel = (
 
 export const funnel = async (
   clickhouse: ClickHouseClient,
+  table: TableOf,
   asked: Funnel,
   nowMs: number,
 ): Promise<FunnelAnswer> => {
-  const tables = asked.steps.map((event) => event.type)
+  const tables = asked.steps.map((event) => table(event.type))
   const [rows, newest] = await Promise.all([
-    ask<Row>(clickhouse, questionOf(asked)),
+    ask<Row>(clickhouse, questionOf(asked, table)),
     asOf(clickhouse, tables, nowMs),
   ])
   return { window: asked.window, groups: groupsOf(asked, rows), asOf: newest }
@@ -147,7 +158,7 @@ interface Row {
  *
  * With `by`, a group's funnel is the one whose first step has that value; a subject may be in several.
  */
-const questionOf = ({ steps, windowMs, by, where, ...span }: Funnel): Question => {
+const questionOf = ({ steps, windowMs, by, where, ...span }: Funnel, table: TableOf): Question => {
   const parameters: Record<string, unknown> = { ...spanParameters(span), window: windowMs }
   let filters = 0
   const events = [...new Set(steps)].map((event) => {
@@ -158,7 +169,7 @@ const questionOf = ({ steps, windowMs, by, where, ...span }: Funnel): Question =
     const stepsOfIt = steps.reduce((bits, step, index) => (step === event ? bits | (1 << index) : bits), 0)
     const place = `${milliseconds}, toUnixTimestamp64Milli(_appended_at), _offset, toUInt16(${stepsOfIt})`
     const group = by !== undefined && event === steps[0] ? groupOf(by) : "''"
-    return `SELECT _subject, tuple(${place}, ${group}) AS _event FROM ${quoted(event.type)} WHERE ${within}${filter.sql}`
+    return `SELECT _subject, tuple(${place}, ${group}) AS _event FROM ${quoted(table(event.type))} WHERE ${within}${filter.sql}`
   })
   const source = `SELECT _subject, arraySort(groupArray(_event)) AS _events FROM (${events.join(' UNION ALL ')}) GROUP BY _subject`
   const walked =

@@ -1,12 +1,15 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Catalog } from '../../define/catalog.ts'
 import { type Route, route } from '../../http/route.ts'
+import type { TableOf } from './ask.ts'
 import { funnel, funnelAnswer, funnelParameters, parseFunnel } from './funnel.ts'
 import { parseTimeseries, timeseries, timeseriesAnswer, timeseriesParameters } from './timeseries.ts'
 
 export interface AnalyticsParts {
   readonly clickhouse: ClickHouseClient
   readonly catalog: Catalog
+  /** Which tables are read. */
+  readonly tables: () => Promise<{ readonly of: TableOf }>
   readonly nowMs?: () => number
 }
 
@@ -32,7 +35,12 @@ const funnelExample = {
 }
 
 /** One route for each question. */
-export const analyticsRoutes = ({ clickhouse, catalog, nowMs = Date.now }: AnalyticsParts): Route[] => {
+export const analyticsRoutes = ({
+  clickhouse,
+  catalog,
+  tables,
+  nowMs = Date.now,
+}: AnalyticsParts): Route[] => {
   const types = [...catalog.events.keys()].toSorted()
   return [
     route({
@@ -57,7 +65,8 @@ export const analyticsRoutes = ({ clickhouse, catalog, nowMs = Date.now }: Analy
       problems: [400, 503],
       handle: async ({ query }) => {
         const now = nowMs()
-        return { json: await timeseries(clickhouse, parseTimeseries(query, catalog, now), now) }
+        const asked = parseTimeseries(query, catalog, now)
+        return { json: await timeseries(clickhouse, (await tables()).of, asked, now) }
       },
     }),
     route({
@@ -80,7 +89,8 @@ export const analyticsRoutes = ({ clickhouse, catalog, nowMs = Date.now }: Analy
       problems: [400, 503],
       handle: async ({ query }) => {
         const now = nowMs()
-        return { json: await funnel(clickhouse, parseFunnel(query, catalog, now), now) }
+        const asked = parseFunnel(query, catalog, now)
+        return { json: await funnel(clickhouse, (await tables()).of, asked, now) }
       },
     }),
   ]

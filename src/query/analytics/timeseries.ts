@@ -4,7 +4,17 @@ import type { Catalog, EventDefinition } from '../../define/catalog.ts'
 import { EmbudoError } from '../../define/error.ts'
 import type { Field } from '../../define/field.ts'
 import { fromUnits, toUnits } from '../../define/money.ts'
-import { ask, asOf, filtered, milliseconds, type Question, quoted, spanParameters, within } from './ask.ts'
+import {
+  ask,
+  asOf,
+  filtered,
+  milliseconds,
+  type Question,
+  quoted,
+  spanParameters,
+  type TableOf,
+  within,
+} from './ask.ts'
 import { type Interval, intervalStarts } from './calendar.ts'
 import {
   badParameter,
@@ -95,12 +105,13 @@ export const parseTimeseries = (
 
 export const timeseries = async (
   clickhouse: ClickHouseClient,
+  table: TableOf,
   asked: Timeseries,
   nowMs: number,
 ): Promise<TimeseriesAnswer> => {
   const [rows, newest] = await Promise.all([
-    ask<Row>(clickhouse, questionOf(asked)),
-    asOf(clickhouse, [asked.event.type], nowMs),
+    ask<Row>(clickhouse, questionOf(asked, table)),
+    asOf(clickhouse, [table(asked.event.type)], nowMs),
   ])
   return { interval: asked.interval, series: seriesOf(asked, rows), asOf: newest }
 }
@@ -132,13 +143,13 @@ interface Row {
 }
 
 /** Names of our own begin with _, which no field's does: `value` is one of conversion_completed. */
-const questionOf = ({ event, measure, by, where, starts, ...span }: Timeseries): Question => {
+const questionOf = ({ event, measure, by, where, starts, ...span }: Timeseries, table: TableOf): Question => {
   const { sql, parameters } = filtered(where, 0)
   const group = by === undefined ? 'NULL' : `toString(${quoted(by.name)})`
   return {
     query:
       `SELECT roundDown(${milliseconds}, {starts:Array(Int64)}) AS _start, ${group} AS _group, ${measured(measure)} AS _value ` +
-      `FROM ${quoted(event.type)} WHERE ${within}${sql} GROUP BY _start, _group ORDER BY _group, _start LIMIT ${mostPoints + 1}`,
+      `FROM ${quoted(table(event.type))} WHERE ${within}${sql} GROUP BY _start, _group ORDER BY _group, _start LIMIT ${mostPoints + 1}`,
     parameters: { ...parameters, ...spanParameters(span), starts: [...starts] },
   }
 }

@@ -3,6 +3,7 @@ import { funnel, funnelParameters, parseFunnel } from '../../../src/query/analyt
 import { parseTimeseries, timeseries, timeseriesParameters } from '../../../src/query/analytics/timeseries.ts'
 import { catalog, openWorld, Story, type World } from '../clickhouse/sink-world.ts'
 
+const byName = (eventType: string) => eventType
 const now = Date.parse('2026-11-22T12:00:00Z')
 
 describe('questions to the analytics tables', () => {
@@ -16,10 +17,16 @@ describe('questions to the analytics tables', () => {
   })
 
   const series = (query: Record<string, unknown>) =>
-    timeseries(world.clickhouse, parseTimeseries(timeseriesParameters.parse(query), catalog, now), now)
+    timeseries(
+      world.clickhouse,
+      byName,
+      parseTimeseries(timeseriesParameters.parse(query), catalog, now),
+      now,
+    )
   const funnelOf = async (query: Record<string, unknown>) => {
     const answer = await funnel(
       world.clickhouse,
+      byName,
       parseFunnel(funnelParameters.parse(query), catalog, now),
       now,
     )
@@ -139,6 +146,7 @@ describe('questions to the analytics tables', () => {
       }
       const answer = await funnel(
         world.clickhouse,
+        byName,
         parseFunnel(funnelParameters.parse(query), catalog, now),
         now,
       )

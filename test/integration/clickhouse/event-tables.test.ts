@@ -129,6 +129,19 @@ describe('the tables of events', () => {
     expect(await world.select(parts)).toEqual([{ _part: expect.any(String), rows: 200_000 }])
   })
 
+  it('take a backfill that spans ten years in one insert', async () => {
+    const story = new Story(world)
+    const months = Array.from({ length: 120 }, (_, month) => new Date(Date.UTC(2016, month, 1)).toISOString())
+    const data = { leadId: 'L-1', webinarId: 'W', attendanceDuration: 1, engagementScore: null }
+    await story.appendEvents(months.map((at) => ({ type: 'webinar_attended', time: at, data })))
+    const limits = { lingerMs: 60_000 }
+    await using worker = story.start({ limits })
+    await story.untilWhole()
+    expect(worker.sink.status()).toMatchObject({ rowsWritten: 120, flushes: 1 })
+    const years = `SELECT toUInt32(uniqExact(toYear(_time))) AS years FROM webinar_attended WHERE _topic = '${story.topic}'`
+    expect(await world.select(years)).toEqual([{ years: 10 }])
+  })
+
   it('can be made again, and while others make them', async () => {
     const start = async () => {
       await ensureEventTables(world.clickhouse, catalog, 2)

@@ -8,8 +8,10 @@ import * as generated from '../../../schemas/events.generated.ts'
 import { distinct } from '../../../src/consumer/distinct.ts'
 import { identityHash } from '../../../src/consumer/identity-hash.ts'
 import { raiseEpoch } from '../../../src/consumer/positions.ts'
+import type { Corrections } from '../../../src/dead-letter/correction.ts'
+import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
-import { isRetriable } from '../../../src/define/error.ts'
+import { EmbudoError, isRetriable } from '../../../src/define/error.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
 import type { AppendRecord } from '../../../src/log/port.ts'
@@ -25,9 +27,17 @@ const ids = new Map(
     event.versions.map(({ version }) => [`${event.type}/${version}`, index * 100 + version] as const),
   ),
 )
-export const codec = new Codec(catalog, ids, async () =>
-  Promise.reject(new Error('there is no registry here')),
-)
+/** A schema that nobody can tell anything of while the registry is away. */
+export const unreachableSchema = 77_777
+
+export const newCodec = (isRegistryThere: () => boolean = () => true): Codec =>
+  new Codec(catalog, ids, async (schemaId) => {
+    if (schemaId === unreachableSchema && !isRegistryThere())
+      throw new EmbudoError('registry_unavailable', 'the registry is away', { retriable: true })
+    throw new EmbudoError('schema_unknown', `there is no schema ${schemaId}`)
+  })
+
+export const codec = newCodec()
 
 /** A ClickHouse and a Postgres database of its own, with the tables of generation 1. */
 export interface World extends AsyncDisposable {
@@ -128,8 +138,10 @@ export class Story {
     await this.log.append(records)
   }
 
-  async appendValue(partition: number, value: Buffer): Promise<void> {
-    await this.log.append([{ topic: this.topic, partition, key: Buffer.from('L-0'), value, headers: [] }])
+  /** What can never become a row, if so many times. */
+  async appendValue(partition: number, value: Buffer, times = 1): Promise<void> {
+    const record = { topic: this.topic, partition, key: Buffer.from('L-0'), value, headers: [] }
+    await this.log.append(Array.from({ length: times }, () => record))
   }
 
   #record(n: number): AppendRecord {
@@ -166,13 +178,21 @@ export class Story {
       pool?: pg.Pool
       limits?: Partial<SinkLimits>
       stopsAtErrors?: boolean
+      corrections?: Corrections
+      codec?: Codec
+      /** Default: 1. */
+      generation?: number
       /** Default: all. */
       partitions?: readonly number[]
     } = {},
   ): Worker {
     const { clickhouse = this.world.clickhouse, pool = this.world.pool } = parts
-    const limits = { lingerMs: 0, drainMs: 2_000, ...parts.limits }
-    const sink = new EventSink({ clickhouse, pool, prefix: this.prefix, codec, limits })
+    const { corrections = noCorrections, generation = 1 } = parts
+    const limits = { lingerMs: 0, drainMs: 2_000, watchMs: 20, ...parts.limits }
+    const sink = new EventSink({
+      ...{ clickhouse, pool, corrections, limits, maxPoisonedShare: 0.5 },
+      ...{ prefix: this.prefix, codec: parts.codec ?? codec },
+    })
     const abort = new AbortController()
     const errors: unknown[] = []
 
@@ -181,7 +201,7 @@ export class Story {
         const attempt = new AbortController()
         const reading = AbortSignal.any([signal, attempt.signal])
         try {
-          const of = { reader: 'events', generation: 1, topic: this.topic, partition }
+          const of = { reader: 'events', generation, topic: this.topic, partition }
           const position = await raiseEpoch(pool, of, 0)
           const records = this.log.reader().read(this.topic, partition, 0, reading)
           const batches = distinct(records, { from: position.nextOffset, duplicatesWithin: 100_000, hash })
@@ -223,30 +243,124 @@ export class Story {
     }
   }
 
-  async positions(): Promise<number[]> {
+  async positions(generation = 1): Promise<number[]> {
     const { rows } = await this.world.pool.query<{ next_offset: string }>(
-      `select next_offset from embudo.positions where topic = $1 order by partition`,
-      [this.topic],
+      `select next_offset from embudo.positions where topic = $1 and generation = $2 order by partition`,
+      [this.topic, generation],
     )
     return rows.map((row) => Number(row.next_offset))
   }
 
-  /** Positions at the end of the log, and every event in the tables, once. */
+  /** Positions at the end of the log, every event in the tables, once, and the counts beside the positions say so. */
   async untilWhole(): Promise<void> {
+    await this.untilRead()
+    const rows = this.#appended
+    expect(await this.counts()).toEqual({ rows, places: rows })
+    expect(await this.accounts()).toMatchObject({ applied: rows, deadLettered: 0, unaccounted: 0 })
+  }
+
+  /** Positions go back to an offset, with their counts, as if nothing behind it had ever been read. */
+  async setBack(nextOffset: number): Promise<void> {
+    const { rows } = await this.world.pool.query<{ partition: number; next_offset: string }>(
+      'select partition, next_offset from embudo.positions where topic = $1',
+      [this.topic],
+    )
+    for (const { partition } of rows) {
+      let [applied, duplicates] = [0, 0]
+      if (nextOffset > 0) {
+        const abort = new AbortController()
+        const records = this.log.reader().read(this.topic, partition, 0, abort.signal)
+        const seen = new Set<string>()
+        reading: for await (const batch of records) {
+          for (const record of batch.records) {
+            if (record.offset >= nextOffset) break reading
+            const id = record.header('ce_id')!
+            if (seen.has(id)) duplicates++
+            else applied++
+            seen.add(id)
+          }
+        }
+        abort.abort()
+      }
+      await this.world.pool.query(
+        `update embudo.positions set next_offset = $3, mark = '', applied = $4, duplicates = $5, dead_lettered = 0
+         where topic = $1 and partition = $2`,
+        [this.topic, partition, nextOffset, applied, duplicates],
+      )
+    }
+  }
+
+  async untilRead(generation = 1): Promise<void> {
     const ends = (await this.log.bounds(this.topic)).map(({ end }) => end)
-    await vi.waitFor(async () => expect(await this.positions()).toEqual(ends), {
+    await vi.waitFor(async () => expect(await this.positions(generation)).toEqual(ends), {
       timeout: 30_000,
       interval: 20,
     })
-    expect(await this.counts()).toEqual({ rows: this.#appended, places: this.#appended })
   }
 
-  async counts(): Promise<{ rows: number; places: number }> {
+  /** What the positions say became of the records. */
+  async accounts(generation = 1) {
+    const { rows } = await this.world.pool.query<Record<string, number>>(
+      `select sum(applied)::integer as applied, sum(dead_lettered)::integer as "deadLettered",
+         sum(next_offset - origin - applied - ignored - duplicates - dead_lettered - markers)::integer as unaccounted
+       from embudo.positions where topic = $1 and generation = $2`,
+      [this.topic, generation],
+    )
+    return rows[0]!
+  }
+
+  /** As somebody who wants letters retried does it. */
+  async retryLetters(edited: ReadonlyMap<number, Buffer> = new Map()): Promise<void> {
+    const client = await this.world.pool.connect()
+    try {
+      await client.query('begin')
+      await client.query(`select from embudo.positions where topic = $1 order by partition for update`, [
+        this.topic,
+      ])
+      await client.query(
+        `update embudo.dead_letters set state = 'retrying' where topic = $1 and state = 'open'`,
+        [this.topic],
+      )
+      for (const [offset, value] of edited) {
+        await client.query(`update embudo.dead_letters set value = $3 where topic = $1 and "offset" = $2`, [
+          this.topic,
+          offset,
+          value,
+        ])
+      }
+      await client.query(`update embudo.positions set epoch = epoch + 1 where topic = $1`, [this.topic])
+      await client.query('commit')
+    } finally {
+      client.release()
+    }
+  }
+
+  async letters(): Promise<Letter[]> {
+    const { rows } = await this.world.pool.query<Letter>(
+      `select generation, partition, "offset"::integer as "offset", type, code, state, attempts, settled_at is not null as settled
+       from embudo.dead_letters where topic = $1 order by generation, partition, "offset"`,
+      [this.topic],
+    )
+    return rows
+  }
+
+  async counts(generation = 1): Promise<{ rows: number; places: number }> {
     const [found] = await this.world.select<{ rows: number; places: number }>(
-      `SELECT toUInt32(count()) AS rows, toUInt32(uniqExact(_topic, _partition, _offset)) AS places FROM events WHERE _topic = '${this.topic}'`,
+      `SELECT toUInt32(count()) AS rows, toUInt32(uniqExact(_topic, _partition, _offset)) AS places FROM events_g${generation} WHERE _topic = '${this.topic}'`,
     )
     return found!
   }
+}
+
+export interface Letter {
+  readonly generation: number
+  readonly partition: number
+  readonly offset: number
+  readonly type: string | null
+  readonly code: string
+  readonly state: string
+  readonly attempts: number
+  readonly settled: boolean
 }
 
 export interface Worker extends AsyncDisposable {

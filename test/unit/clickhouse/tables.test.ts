@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
+import { linearizable, processesOf } from '../../../src/projection/clickhouse/cluster.ts'
 import { dataColumns, metadataColumns, subjectField } from '../../../src/projection/clickhouse/columns.ts'
 import { missingTables } from '../../../src/projection/clickhouse/tables.ts'
 
@@ -61,5 +62,34 @@ describe('the tables of events', () => {
     expect(missingTables(catalog, 1, before)).toEqual([
       'ALTER TABLE `webinar_attended_g1` ADD COLUMN IF NOT EXISTS `engagementScore` Nullable(Float64)',
     ])
+  })
+
+  // No cluster runs here: these are the statements as ClickHouse's documentation says them.
+  it('are made on every replica of a cluster, and replicated', () => {
+    const cluster = { name: 'main', path: '/clickhouse/tables/{shard}/{database}/{table}' }
+    const statements = missingTables(catalog, 1, new Map(), cluster)
+    expect(statements.every((statement) => statement.includes(' ON CLUSTER `main` ('))).toBe(true)
+    expect(statements[0]).toContain(
+      "ENGINE = ReplicatedReplacingMergeTree('/clickhouse/tables/{shard}/{database}/{table}', '{replica}', epoch)",
+    )
+    expect(statements.find((statement) => statement.includes('`lead_registered_g1`'))).toMatch(
+      /ENGINE = ReplicatedMergeTree\('[^']+', '\{replica\}'\) ORDER BY .* SETTINGS replicated_deduplication_window = 1000, /,
+    )
+    expect(statements.join('\n')).not.toContain('non_replicated')
+    const before = new Map(whole)
+    before.set('webinar_attended_g1', new Set(['leadId']))
+    expect(missingTables(catalog, 1, before, cluster)[0]).toMatch(
+      /^ALTER TABLE `webinar_attended_g1` ON CLUSTER `main` ADD COLUMN/,
+    )
+  })
+
+  it('are read and written by quorum on a cluster, and as ever without one', () => {
+    expect(linearizable(undefined)).toEqual({})
+    expect(linearizable({ name: 'main', path: '/x/{table}' })).toEqual({
+      insert_quorum: 'auto',
+      insert_quorum_parallel: 0,
+      select_sequential_consistency: '1',
+    })
+    expect(processesOf({ name: "o'x", path: '' })).toBe("clusterAllReplicas('o\\'x', system.processes)")
   })
 })

@@ -1,0 +1,150 @@
+import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import type { Correction, Corrections } from '../../../src/dead-letter/correction.ts'
+import { ensureEventTables } from '../../../src/projection/clickhouse/tables.ts'
+import { catalog, codec, newCodec, openWorld, Story, unreachableSchema, type World } from './sink-world.ts'
+
+const patient = { timeout: 20_000, interval: 10 }
+
+/** A schema that is known, and bytes that end before it says. */
+const truncated = codec.encode('webinar_attended', attendance('L-0')).subarray(0, 12)
+const unframed = Buffer.from('{"leadId":"L-0"}')
+const ofNoEvent = framed(123_456)
+const ofAnotherTopic = codec.encode('content_validated', { contentId: 'C', scores: {} })
+const mended = codec.encode('webinar_attended', attendance('L-0'))
+
+describe('dead letters of the tables of events', () => {
+  let world: World
+  beforeAll(async () => {
+    world = await openWorld(inject('parts'))
+    await ensureEventTables(world.clickhouse, catalog, 2)
+  })
+  afterAll(async () => {
+    await world[Symbol.asyncDispose]()
+  })
+
+  it('are what cannot become a row, whatever is wrong with it, and all other records go on', async () => {
+    const story = new Story(world)
+    await story.append(60)
+    const [, end = 0] = (await story.log.bounds(story.topic)).map((bounds) => bounds.end)
+    for (const value of [truncated, unframed, ofNoEvent, ofAnotherTopic]) await story.appendValue(1, value)
+    await story.append(60)
+    await using worker = story.start()
+    await story.untilRead()
+    expect(await story.counts()).toEqual({ rows: 120, places: 120 })
+    expect(await story.accounts()).toEqual({ applied: 120, deadLettered: 4, unaccounted: 0 })
+    expect(worker.errors).toEqual([])
+    const letter = { generation: 1, partition: 1, state: 'open', attempts: 1, settled: false }
+    expect(await story.letters()).toEqual([
+      { ...letter, offset: end, type: 'webinar_attended', code: 'record_malformed' },
+      { ...letter, offset: end + 1, type: null, code: 'record_malformed' },
+      { ...letter, offset: end + 2, type: null, code: 'schema_unknown' },
+      { ...letter, offset: end + 3, type: 'content_validated', code: 'record_malformed' },
+    ])
+  })
+
+  it('become rows once they are mended and retried, also where nothing else comes in', async () => {
+    const story = new Story(world)
+    await story.appendOnce(30)
+    await story.appendValue(1, truncated)
+    await story.appendValue(1, unframed)
+    await using worker = story.start()
+    await story.untilRead()
+    await story.retryLetters(new Map([[10, mended]]))
+    await vi.waitFor(
+      async () => expect((await story.letters()).map(({ state }) => state)).toEqual(['applied', 'open']),
+      patient,
+    )
+    expect(await story.letters()).toMatchObject([
+      { offset: 10, attempts: 1, settled: true },
+      { offset: 11, attempts: 2, settled: false },
+    ])
+    expect(await story.counts()).toEqual({ rows: 31, places: 31 })
+    expect(await story.accounts()).toEqual({ applied: 31, deadLettered: 1, unaccounted: 0 })
+    expect(await story.positions()).toEqual([10, 12, 10])
+    expect(worker.errors.every((error) => (error as { code?: string }).code === 'position_moved')).toBe(true)
+  })
+
+  it('are decided once: a rebuild reads what was edited and passes over what was discarded', async () => {
+    const story = new Story(world)
+    await story.appendOnce(30)
+    for (let times = 0; times < 3; times++) await story.appendValue(2, truncated)
+    const corrections = decisions([
+      [10, { decision: 'edited', value: mended }],
+      [11, { decision: 'discarded' }],
+      [12, { decision: 'edited', value: unframed }],
+    ])
+    await using _ = story.start({ generation: 2, corrections })
+    await story.untilRead(2)
+    expect(await story.counts(2)).toEqual({ rows: 31, places: 31 })
+    expect(await story.accounts(2)).toEqual({ applied: 31, deadLettered: 2, unaccounted: 0 })
+    expect(await story.letters()).toMatchObject([{ generation: 2, offset: 12 }])
+  })
+
+  it('are no answer to a topic that is wrong as a whole: the partition stops, and parks nothing more', async () => {
+    const story = new Story(world)
+    await story.appendOnce(900)
+    await story.appendValue(1, truncated, 1_200)
+    await using worker = story.start()
+    await expect.poll(() => worker.errors, patient).toHaveLength(1)
+    expect(worker.errors[0]).toMatchObject({ code: 'too_many_poisoned', retriable: false })
+    await vi.waitFor(async () => expect((await story.positions())[0]).toBe(300), patient)
+    const [, reached = 0, other] = await story.positions()
+    expect(other).toBe(300)
+    // What was read before the batch that had too many is written, and no half of that batch is.
+    expect(await story.letters()).toHaveLength(Math.max(0, reached - 300))
+    expect(await story.counts()).toEqual({
+      rows: 600 + Math.min(300, reached),
+      places: 600 + Math.min(300, reached),
+    })
+  })
+
+  it('are not made of what passes: a registry that is away is waited for', async () => {
+    const story = new Story(world)
+    await story.appendOnce(30)
+    let isThere = false
+    await using worker = story.start({ codec: newCodec(() => isThere) })
+    await story.untilRead()
+    await story.appendValue(0, framed(unreachableSchema))
+    await expect.poll(() => worker.errors.length, patient).toBeGreaterThan(2)
+    expect(worker.errors.at(-1)).toMatchObject({ code: 'registry_unavailable' })
+    expect(await story.positions()).toEqual([10, 10, 10])
+    expect(await story.letters()).toEqual([])
+    isThere = true
+    await story.untilRead()
+    expect(await story.letters()).toMatchObject([{ offset: 10, code: 'schema_unknown' }])
+  })
+
+  it('stay what they are when a position is set back to the beginning', async () => {
+    const story = new Story(world)
+    await story.appendOnce(60)
+    await story.appendValue(0, truncated)
+    await story.appendValue(0, truncated)
+    {
+      await using _ = story.start()
+      await story.untilRead()
+      await story.retryLetters(new Map([[20, mended]]))
+      await expect.poll(async () => (await story.letters())[0]?.state, patient).toBe('applied')
+    }
+    await story.setBack(0)
+    await using _ = story.start()
+    await story.untilRead()
+    expect(await story.counts()).toEqual({ rows: 61, places: 61 })
+    expect(await story.accounts()).toEqual({ applied: 61, deadLettered: 1, unaccounted: 0 })
+    expect((await story.letters()).map(({ state }) => state)).toEqual(['applied', 'open'])
+  })
+})
+
+function attendance(leadId: string) {
+  return { leadId, webinarId: 'W-1', attendanceDuration: 60, engagementScore: null }
+}
+
+function framed(schemaId: number): Buffer {
+  const value = Buffer.alloc(16)
+  value.writeInt32BE(schemaId, 1)
+  return value
+}
+
+const decisions = (by: readonly (readonly [offset: number, Correction])[]): Corrections => {
+  const known = new Map(by)
+  return { size: known.size, of: (_reader, _topic, _partition, offset) => known.get(offset) }
+}
