@@ -446,7 +446,8 @@ describe('a rebuild', () => {
     const at = await makeCase()
     const { names } = at
     const happened = await append(at.log, at.topic, history(603, 600))
-    await using _ = await startProjector({ ...at, batchRecords: 10 })
+    const manager = await startProjector({ ...at, batchRecords: 10 })
+    await using _ = manager
     await at.isApplied()
     // The first batch of each partition at once, and the rest in hours.
     expect(await at.operator.rebuild(names.ledger, { maxPerSecond: 1 })).toMatchObject({
@@ -455,6 +456,10 @@ describe('a rebuild', () => {
     expect(await at.rebuildIs(names.ledger, 'replaying')).toMatchObject({ maxPerSecond: 1, switch: 'auto' })
     await at.operator.pause(names.ledger)
     expect(await at.rebuildIs(names.ledger, 'paused')).toMatchObject({ eventsPerSecond: 0, etaSeconds: null })
+    await eventually(
+      async () => manager.consumers().map(({ generation }) => generation),
+      (fed) => fed.join() === '1,1',
+    )
     await at.operator.resume(names.ledger, { maxPerSecond: null })
     await at.liveIs(names.ledger, 2)
     await at.isApplied()
