@@ -11,6 +11,8 @@ import { Stores } from './stores.ts'
 const events = extent({ full: 2_000_000, short: 50_000 })
 /** So slow that there is time for two kills on the way; a batch is let through at once by each process. */
 const rate = extent({ full: 20_000, short: 500 })
+/** A naive fold holds the log in memory. */
+const isLookedAt = extent({ full: (lead: string) => lead.endsWith('7'), short: () => true })
 const patienceMs = extent({ full: 1_800_000, short: 300_000 })
 const leads = events / 20
 
@@ -82,8 +84,8 @@ it(
 
     expect(failures.slice(0, 3)).toEqual([])
     expect(Math.min(...Object.values(reads))).toBeGreaterThan(10)
-    await untilQuiet(program.run, stores)
-    await expectProfiles(await readLog(program.run, ['embudo.leads']), stores)
+    await untilQuiet(program.run, stores, patienceMs)
+    await expectProfiles(await readLog(program.run, ['embudo.leads'], isLookedAt), stores, isLookedAt)
     expect(await program.ask('projections', 'verify', 'lead_profile')).toMatch(/^equal/)
   },
   patienceMs,
