@@ -17,15 +17,14 @@ export interface Gap {
   readonly to: number
 }
 
-/** By partition, in which the two stand apart. One that has no position yet stands at `origin`. */
+/** By partition, in which the two stand apart. One that has no position yet has applied nothing. */
 export const gapsBetween = (
   live: readonly Pick<Position, 'topic' | 'partition' | 'nextOffset'>[],
   other: readonly Pick<Position, 'topic' | 'partition' | 'nextOffset'>[],
-  origin = 0,
 ): Gap[] => {
   const places = new Map([...live, ...other].map((of) => [`${of.topic}:${of.partition}`, of]))
   const nextOf = (positions: typeof live, of: { topic: string; partition: number }) =>
-    positions.find((p) => p.topic === of.topic && p.partition === of.partition)?.nextOffset ?? origin
+    positions.find((p) => p.topic === of.topic && p.partition === of.partition)?.nextOffset ?? 0
   return [...places.values()].flatMap(({ topic, partition }) => {
     const [ofLive, ofOther] = [nextOf(live, { topic, partition }), nextOf(other, { topic, partition })]
     if (ofLive === ofOther) return []

@@ -20,8 +20,15 @@ const patienceMs = 120_000
 
 type Addresses = Pick<RunFile, 'kafka' | 'registry'>
 
-/** From the beginning to where the topics end now, in the order of each partition. */
-export const readLog = async (addresses: Addresses, wanted?: readonly string[]): Promise<LogRecord[]> => {
+/**
+ * From the beginning to where the topics end now, in the order of each partition. Of a log that is too long to be
+ * held in memory, those of some keys.
+ */
+export const readLog = async (
+  addresses: Addresses,
+  wanted?: readonly string[],
+  isKept: (key: string) => boolean = () => true,
+): Promise<LogRecord[]> => {
   const kafka = new Kafka({ brokers: addresses.kafka.split(','), logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()
@@ -43,6 +50,7 @@ export const readLog = async (addresses: Addresses, wanted?: readonly string[]):
     eachBatch: async ({ batch: { topic, partition, messages } }) => {
       try {
         for (const { offset, key, value, headers = {} } of messages) {
+          if (!isKept(String(key))) continue
           const text = Object.fromEntries(
             Object.entries(headers).map(([name, header]) => [name, `${header}`]),
           )

@@ -24,6 +24,7 @@ import {
   lossyPool,
   makeDatabase,
   makeLog,
+  member,
   operator,
   startProjector,
   told,
@@ -442,11 +443,38 @@ describe('a rebuild', () => {
     expect(rows).toEqual([{ records: happened.length, counted: happened.length }])
   })
 
+  it('is fed by two processes, of which one comes and one goes, and is switched to once', async () => {
+    const at = await makeCase()
+    const { pool, names } = at
+    const happened = await append(at.log, at.topic, history(613, 1_000))
+    await using one = await member(pool, `one-${names.ledger}`)
+    await using _one = await startProjector({ ...at, membership: one, batchRecords: 20 })
+    await at.isApplied()
+    const stop = writing(at, happened, history(614, 2_000))
+    for (const name of at.both) await at.operator.rebuild(name, { maxPerSecond: 1 })
+    {
+      await using two = await member(pool, `two-${names.ledger}`)
+      await using _two = await startProjector({ ...at, membership: two, batchRecords: 20 })
+      for (const name of at.both) {
+        await at.operator.resume(name, { maxPerSecond: null })
+        await at.liveIs(name, 2)
+        expect(await at.states(name)).toEqual(['1 previous', '2 live'])
+      }
+      for (const name of at.both) await at.operator.rollback(name)
+    }
+    await stop()
+    await at.isApplied()
+    await at.expectRowsOf(happened)
+    for (const name of at.both)
+      expect(await at.operator.verify(name, nobody)).toMatchObject({ differences: 0 })
+  })
+
   it('rests while it is paused, goes no faster than it may, and shows both', async () => {
     const at = await makeCase()
     const { names } = at
     const happened = await append(at.log, at.topic, history(603, 600))
-    await using _ = await startProjector({ ...at, batchRecords: 10 })
+    const manager = await startProjector({ ...at, batchRecords: 10 })
+    await using _ = manager
     await at.isApplied()
     // The first batch of each partition at once, and the rest in hours.
     expect(await at.operator.rebuild(names.ledger, { maxPerSecond: 1 })).toMatchObject({
@@ -455,6 +483,10 @@ describe('a rebuild', () => {
     expect(await at.rebuildIs(names.ledger, 'replaying')).toMatchObject({ maxPerSecond: 1, switch: 'auto' })
     await at.operator.pause(names.ledger)
     expect(await at.rebuildIs(names.ledger, 'paused')).toMatchObject({ eventsPerSecond: 0, etaSeconds: null })
+    await eventually(
+      async () => manager.consumers().map(({ generation }) => generation),
+      (fed) => fed.join() === '1,1',
+    )
     await at.operator.resume(names.ledger, { maxPerSecond: null })
     await at.liveIs(names.ledger, 2)
     await at.isApplied()
