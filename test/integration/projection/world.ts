@@ -5,6 +5,8 @@ import * as generated from '../../../schemas/events.generated.ts'
 import type { Consumer } from '../../../src/consumer/consumer.ts'
 import { type Feeds, makeFeeds } from '../../../src/consumer/feeds.ts'
 import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
+import type { Corrections } from '../../../src/dead-letter/correction.ts'
+import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
 import { Codec } from '../../../src/log/codec.ts'
@@ -101,6 +103,7 @@ export interface ProjectorOptions {
   readonly projections: readonly PostgresProjection[]
   readonly membership?: Membership
   readonly feeds?: Feeds
+  readonly corrections?: Corrections
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
@@ -118,6 +121,8 @@ export const startProjector = async (options: ProjectorOptions): Promise<Project
       batchRecords: 1_000,
       cacheRows: 10_000,
       observe: () => () => {},
+      corrections: noCorrections,
+      maxPoisonedShare: 0.1,
       everyMs: 25,
       ...options,
     }),
