@@ -4,6 +4,7 @@ import { type Consumer, startConsumer } from '../consumer/consumer.ts'
 import type { Feeds } from '../consumer/feeds.ts'
 import type { Membership } from '../consumer/membership.ts'
 import { readPositions } from '../consumer/positions.ts'
+import { Turns } from '../consumer/turns.ts'
 import type { Corrections } from '../dead-letter/correction.ts'
 import { topicName } from '../define/catalog.ts'
 import { messageOf } from '../define/error.ts'
@@ -38,6 +39,9 @@ export interface ProjectionManager extends AsyncDisposable {
   consumers(): readonly Consumer[]
 }
 
+/** How many partitions that are far behind are caught up at a time, each with large batches. */
+const bulkPartitions = 3
+
 /**
  * Feeds every generation of every Postgres projection that this code can feed: those of the definition's own
  * version. Looks every second for generations that were begun or have ended, and makes a generation that has
@@ -50,6 +54,7 @@ export const startProjections = async (
   const { pool, log, prefix, logger } = parts
   const byName = new Map(projections.map((projection) => [projection.name, projection]))
   const consumers = new Map<string, Consumer>()
+  const turns = new Turns(bulkPartitions)
   let stopped = false
 
   for (const projection of projections) await ensureFirstGeneration(pool, projection.name, projection.version)
@@ -63,6 +68,7 @@ export const startProjections = async (
     const projector: ProjectorParts = {
       ...parts,
       table,
+      turns,
       cacheRows: Math.ceil(parts.cacheRows / projection.topic.partitions),
       observe: (batches) => parts.observe(projection.name, batches),
     }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
 import { intake } from '../../../src/consumer/intake.ts'
+import { Turns } from '../../../src/consumer/turns.ts'
 import type { LogRecord } from '../../../src/log/port.ts'
 
 const recordAt = (offset: number) => ({ offset }) as LogRecord
@@ -16,7 +17,8 @@ const batch = (from: number, records: number, highWatermark = from + records): D
   duplicates: 0,
 })
 
-const sizes = (taken: readonly DistinctBatch[]): number[] => taken.map(({ records }) => records.length)
+const sizes = ({ batches: taken }: { readonly batches: readonly DistinctBatch[] }): number[] =>
+  taken.map(({ records }) => records.length)
 
 /** Batches that the test gives out one by one; `asked` tells how many were fetched. */
 const source = () => {
@@ -48,12 +50,13 @@ const source = () => {
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
+const turns = new Turns(1)
 const never = new AbortController().signal
 
 describe('intake', () => {
   it('takes as one batch what came in during the work', async () => {
     const { give, batches } = source()
-    const taking = intake(batches, 100, never)
+    const taking = intake(batches, { maxRecords: 100, turns }, never)
     give(batch(0, 1))
     expect(sizes((await taking.next()).value!)).toEqual([1])
     give(batch(1, 10), batch(11, 20), batch(31, 5))
@@ -63,11 +66,11 @@ describe('intake', () => {
 
   it('waits for what the log is known to have, up to what it may take', async () => {
     const { give, batches } = source()
-    const taking = intake(batches, 50, never)
+    const taking = intake(batches, { maxRecords: 50, turns }, never)
     const next = taking.next()
-    give(batch(0, 10, 100))
+    give(batch(0, 10, 60))
     await settled()
-    give(batch(10, 10, 100), batch(20, 40, 100))
+    give(batch(10, 10, 60), batch(20, 40, 60))
     expect(sizes((await next).value!)).toEqual([10, 10])
     give(batch(60, 10, 70))
     expect(sizes((await taking.next()).value!)).toEqual([40, 10])
@@ -76,7 +79,7 @@ describe('intake', () => {
   it('takes no more at once than it may, but one batch whatever its size', async () => {
     const { give, batches } = source()
     give(batch(0, 30), batch(30, 30), batch(60, 200), batch(260, 1))
-    const taking = intake(batches, 50, never)
+    const taking = intake(batches, { maxRecords: 50, turns }, never)
     const taken: number[][] = []
     for (let n = 0; n < 4; n++) taken.push(sizes((await taking.next()).value!))
     expect(taken).toEqual([[30], [30], [200], [1]])
@@ -85,7 +88,7 @@ describe('intake', () => {
   it('stops fetching while enough waits', async () => {
     const { give, state, batches } = source()
     give(...Array.from({ length: 20 }, (_, n) => batch(n * 10, 10)))
-    const taking = intake(batches, 30, never)
+    const taking = intake(batches, { maxRecords: 30, turns }, never)
     await taking.next()
     for (let n = 0; n < 10; n++) await settled()
     expect(state.asked).toBeLessThanOrEqual(5)
@@ -96,7 +99,7 @@ describe('intake', () => {
     const { give, end, batches } = source()
     give(batch(0, 2))
     end(new Error('lost'))
-    const taking = intake(batches, 10, never)
+    const taking = intake(batches, { maxRecords: 10, turns }, never)
     expect(sizes((await taking.next()).value!)).toEqual([2])
     await expect(taking.next()).rejects.toThrow('lost')
   })
@@ -104,7 +107,7 @@ describe('intake', () => {
   it('ends when it is told to, though nothing comes', async () => {
     const { batches } = source()
     const stop = new AbortController()
-    const next = intake(batches, 10, stop.signal).next()
+    const next = intake(batches, { maxRecords: 10, turns }, stop.signal).next()
     await settled()
     stop.abort()
     expect(await next).toMatchObject({ done: true })
@@ -114,12 +117,14 @@ describe('intake', () => {
     const { give, end, batches } = source()
     give(batch(0, 1))
     end()
-    expect((await Array.fromAsync(intake(batches, 10, never))).map(sizes)).toEqual([[1]])
+    expect((await Array.fromAsync(intake(batches, { maxRecords: 10, turns }, never))).map(sizes)).toEqual([
+      [1],
+    ])
   })
 
   it('does not wait for ever for offsets that hold no records', async () => {
     const { give, batches } = source()
-    const taking = intake(batches, 50, never)
+    const taking = intake(batches, { maxRecords: 50, turns }, never)
     give(batch(0, 5, 6))
     expect(sizes((await taking.next()).value!)).toEqual([5])
   })
