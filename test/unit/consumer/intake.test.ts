@@ -70,7 +70,7 @@ describe('intake', () => {
     const next = taking.next()
     give(batch(0, 10, 60))
     await settled()
-    give(batch(10, 10, 60), batch(20, 40, 60))
+    give(batch(10, 10, 60), batch(20, 40, 70))
     expect(sizes((await next).value!)).toEqual([10, 10])
     give(batch(60, 10, 70))
     expect(sizes((await taking.next()).value!)).toEqual([40, 10])
@@ -127,5 +127,47 @@ describe('intake', () => {
     const taking = intake(batches, { maxRecords: 50, turns }, never)
     give(batch(0, 5, 6))
     expect(sizes((await taking.next()).value!)).toEqual([5])
+  })
+
+  it('takes five times as much where it is further behind than that, when its turn has come', async () => {
+    const one = source()
+    const other = source()
+    const some = new Turns(1)
+    const takingOne = intake(one.batches, { maxRecords: 10, turns: some }, never)
+    const takingOther = intake(other.batches, { maxRecords: 10, turns: some }, never)
+    for (const { give } of [one, other]) give(...Array.from({ length: 20 }, (_, n) => batch(n * 8, 8, 160)))
+
+    const first = (await takingOne.next()).value!
+    expect(sizes(first)).toEqual([8, 8, 8, 8, 8, 8])
+    const waiting = takingOther.next()
+    const again = takingOne.next()
+    for (let n = 0; n < 10; n++) await settled()
+    // Only what told them how far behind they are.
+    expect([one.state.asked, other.state.asked]).toEqual([7, 1])
+
+    first.done()
+    first.done()
+    const second = (await waiting).value!
+    expect(sizes(second)).toEqual([8, 8, 8, 8, 8, 8])
+    second.done()
+    expect(sizes((await again).value!)).toEqual([8, 8, 8, 8, 8, 8])
+    await takingOne.return()
+    expect(sizes((await takingOther.next()).value!)).toEqual([8, 8, 8, 8, 8, 8])
+    await takingOther.return()
+  })
+
+  it('needs no turn near the end, and gives up waiting for one when it is told to', async () => {
+    const behind = source()
+    const near = source()
+    const none = new Turns(0)
+    const stop = new AbortController()
+    behind.give(batch(0, 5, 1_000))
+    near.give(batch(0, 5, 15), batch(5, 10))
+    const waiting = intake(behind.batches, { maxRecords: 10, turns: none }, stop.signal).next()
+    expect(sizes((await intake(near.batches, { maxRecords: 10, turns: none }, never).next()).value!)).toEqual(
+      [5],
+    )
+    stop.abort()
+    expect(await waiting).toMatchObject({ done: true })
   })
 })
