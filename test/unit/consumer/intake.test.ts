@@ -140,6 +140,7 @@ describe('intake', () => {
     const first = (await takingOne.next()).value!
     expect(sizes(first)).toEqual([8, 8, 8, 8, 8, 8])
     const waiting = takingOther.next()
+    for (let n = 0; n < 10; n++) await settled()
     const again = takingOne.next()
     for (let n = 0; n < 10; n++) await settled()
     // Only what told them how far behind they are.
