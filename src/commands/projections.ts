@@ -4,6 +4,8 @@ import type { AddCommand, CommandContext } from './context.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { coloursOf, count, printJson, printLine, printTable, span } from './output.ts'
 import { progressBar } from './progress.ts'
+import { addCheck } from './projections-check.ts'
+import { addRepair } from './projections-repair.ts'
 import { type Server, serverAt } from './server.ts'
 
 interface Options {
@@ -31,6 +33,8 @@ export const projectionsCommand: AddCommand = (program, context) => {
     .action(
       async (name: string, options: Options & { wait: boolean }) => await rebuild(name, options, context),
     )
+  addRepair(projections, context)
+  addCheck(projections, context)
 }
 
 /** As the interface says; what it may say besides is passed on with --json. */
@@ -60,7 +64,7 @@ const list = async (options: Options, context: CommandContext): Promise<void> =>
   if (options.json) return printJson(context, answer)
   const { green, yellow, red, dim } = coloursOf(context.isTerminal)
   const colour = (state: string) =>
-    (/fail|dead/.test(state) ? red : /live|running|ok/.test(state) ? green : yellow)(state)
+    (/fail|dead|stall/.test(state) ? red : /live|running|ok/.test(state) ? green : yellow)(state)
   printTable(
     context,
     [

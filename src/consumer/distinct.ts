@@ -1,4 +1,4 @@
-import type { LogBatch, LogRecord } from '../log/port.ts'
+import type { LogBatch, LogRecord, WholeRecord } from '../log/port.ts'
 import { DedupWindow } from './dedup-window.ts'
 import type { IdentityHash } from './identity-hash.ts'
 import { markOf } from './mark.ts'
@@ -76,7 +76,7 @@ export async function* distinct(
   for await (const batch of batches) {
     const last = batch.records.at(-1)
     if (last === undefined) continue
-    const records: LogRecord[] = []
+    const records: WholeRecord[] = []
     const duplicateOffsets: number[] = []
     for (const record of batch.records) {
       if (window.take(record.offset, hash(record))) duplicateOffsets.push(record.offset)

@@ -50,7 +50,9 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
       using room = declared.takesJson ? admit?.(request, announced(request)) : undefined
       const bytes = declared.takesJson ? await bodyOf(request, response, room) : noBytes
       const body = declared.takesJson ? parsed(bytes) : undefined
-      send(response, await handle({ params, query, body, bytes, headers: request.headers }))
+      const answer = await handle({ params, query, body, bytes, headers: request.headers })
+      if ('pieces' in answer) await sendPieces(response, answer)
+      else send(response, answer)
     })
   }
   for (const [path, methods] of methodsByPath(routes)) {
@@ -100,11 +102,32 @@ const announced = (request: Request): number => announcedBytes(request, 'identit
 
 const bodyLimits = { maxBytes: 1024 * 1024, deadlineMs: 30_000 }
 
-const send = (response: Response, answer: Answer): void => {
+type WholeAnswer = Exclude<Answer, { readonly pieces: unknown }>
+
+const send = (response: Response, answer: WholeAnswer): void => {
   response.status(answer.status ?? 200)
   if ('text' in answer) return void response.setHeader('content-type', answer.contentType).end(answer.text)
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
   response.setHeader('content-type', 'application/json').end(JSON.stringify(answer.json))
+}
+
+/** One that fails on the way breaks off: its status has been told. */
+const sendPieces = async (
+  response: Response,
+  { pieces, contentType }: Extract<Answer, { readonly pieces: unknown }>,
+): Promise<void> => {
+  for await (const piece of pieces) {
+    // Nobody listens any more: leaving the loop ends what makes the pieces.
+    if (response.destroyed) return
+    if (!response.headersSent) response.setHeader('content-type', contentType)
+    if (!response.write(piece)) {
+      await new Promise<void>((resolve) => {
+        response.once('drain', resolve)
+        response.once('close', resolve)
+      })
+    }
+  }
+  response.end()
 }
 
 const sendTold = (

@@ -163,6 +163,11 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
   }),
 ]
 
+const secondsSchema = z.number().nullable().meta({
+  description:
+    'How long the first record that is not applied has been in the log; null where none waits, or it is not known.',
+})
+
 const positionSchema = z.object({
   topic: z.string(),
   partition: z.int(),
@@ -170,12 +175,13 @@ const positionSchema = z.object({
   end: z.number().meta({ description: 'One past the last record of the log.' }),
   lag: z.number(),
   state: z.string(),
+  oldestUnappliedSeconds: secondsSchema,
   worker: z.string().nullable().meta({ description: 'The process that feeds it.' }),
   error: z.string().nullable(),
 })
 
 const rebuildSchema = z.object({
-  state: z.enum(['replaying', 'catching up', 'failed']),
+  state: z.enum(['replaying', 'catching up', 'failed', 'stalled']),
   generation: z.int(),
   percent: z.number(),
   eventsPerSecond: z.number(),
@@ -187,7 +193,11 @@ const projectionSchema = z
     name: z.string(),
     kind: z.enum(['read model', 'tally', 'event tables']),
     version: z.int(),
-    state: z.enum(['live', 'rebuilding', 'failed']),
+    state: z.enum(['live', 'rebuilding', 'failed', 'stalled']).meta({
+      description:
+        'failed: a partition has stopped and says why; stalled: one does not move, with records to apply.',
+    }),
+    oldestUnappliedSeconds: secondsSchema,
     lag: z.number().meta({ description: 'Records of the log that are not applied yet.' }),
     positions: z.array(positionSchema).readonly(),
     rebuild: rebuildSchema.nullable(),
@@ -199,11 +209,13 @@ const projectionExample = {
   kind: 'read model',
   version: 1,
   state: 'rebuilding',
+  oldestUnappliedSeconds: 0,
   lag: 12,
   positions: [
     {
       ...{ topic: 'embudo.leads', partition: 3, nextOffset: 1_030, end: 1_042, lag: 12 },
-      ...{ state: 'live', worker: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', error: null },
+      ...{ state: 'running', oldestUnappliedSeconds: 0 },
+      ...{ worker: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', error: null },
     },
   ],
   rebuild: { state: 'replaying', generation: 2, percent: 40, eventsPerSecond: 85_000, etaSeconds: 12 },

@@ -45,6 +45,8 @@ export interface RouteRequest<Params = unknown, Query = unknown> {
 export type Answer =
   | { readonly status?: number; readonly json: unknown; readonly headers?: Readonly<Record<string, string>> }
   | { readonly status?: number; readonly text: string; readonly contentType: string }
+  /** What takes long: 200 once the first piece is there, a problem where making it fails. */
+  | { readonly pieces: AsyncIterable<string>; readonly contentType: string }
 
 interface TypedRoute<P extends z.ZodObject, Q extends z.ZodObject>
   extends Omit<Route, 'params' | 'query' | 'handle'> {

@@ -57,12 +57,6 @@ export const listProjections = async (parts: ProjectionQueryParts): Promise<Proj
   return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
 }
 
-/** For metrics: how far each live projection is behind, by partition. */
-export const lagOf = async (parts: ProjectionQueryParts) =>
-  (await listProjections(parts)).flatMap(({ name, positions }) =>
-    positions.map(({ topic, partition, lag }) => ({ projection: name, topic, partition, records: lag })),
-  )
-
 /** Begins a generation beside the live one; throws `unknown_projection`, `not_rebuildable`, `rebuild_running`. */
 export const rebuildProjection = async (
   parts: ProjectionQueryParts,
@@ -123,7 +117,10 @@ const storedPositions = async (pool: Pool): Promise<StoredPosition[]> => {
   return rows
 }
 
-const topicsOf = (projection: Projection, { catalog, prefix }: ProjectionQueryParts): string[] =>
+export const topicsOf = (
+  projection: Projection,
+  { catalog, prefix }: Pick<ProjectionQueryParts, 'catalog' | 'prefix'>,
+): string[] =>
   (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) =>
     topicName(prefix, topic),
   )

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { makeFeeds } from '../../src/consumer/feeds.ts'
 import { decodeBatches } from '../../src/log/decode-batch.ts'
 import { encodeBatch } from '../../src/log/encode-batch.ts'
-import type { Log, LogBatch, LogReader, LogRecord } from '../../src/log/port.ts'
+import type { Log, LogBatch, LogReader, WholeRecord } from '../../src/log/port.ts'
 import { writeInt64 } from '../../src/log/record-batch.ts'
 
 /** What stands at an offset: an id, a record without one, or the marker of a transaction. */
@@ -138,7 +138,7 @@ const chosenLog = (
   })
 }
 
-const recordAt = (offset: number, place: Place): LogRecord[] => {
+const recordAt = (offset: number, place: Place): WholeRecord[] => {
   if (place === 'marker') return []
   const headers: [string, string][] = place === 'no id' ? [] : [['ce_id', place]]
   const batch = encodeBatch([{ key: Buffer.from('k'), value: Buffer.alloc(0), headers }], 0)

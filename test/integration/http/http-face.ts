@@ -10,6 +10,8 @@ import type { DomainEvent } from '../../../src/define/event.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { crossOrigin } from '../../../src/http/cors.ts'
 import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { reconciliationRoutes } from '../../../src/http/reconciliation-routes.ts'
+import { type RepairOperations, repairRoutes } from '../../../src/http/repair-routes.ts'
 import { createHttpServer, type HttpLimits } from '../../../src/http/server.ts'
 import type { IngestLimits } from '../../../src/ingest/ingest.ts'
 import { ingestion } from '../../../src/ingest/ingestion.ts'
@@ -45,6 +47,7 @@ interface FaceOptions {
   readonly readWaitMs?: number
   readonly http?: Partial<HttpLimits>
   readonly origins?: readonly string[]
+  readonly repair?: RepairOperations['repair']
 }
 
 /** The whole HTTP face on a free port, with the log in memory. */
@@ -103,6 +106,13 @@ export const startFace = async (options: FaceOptions = {}) => {
       metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     }),
     ...projectionRoutes({ list: async () => [], rebuild: async () => ({ generation: 2 }) }),
+    ...reconciliationRoutes({
+      reconcile: async () => ({ addsUp: true, asOf: new Date().toISOString(), notCounted: null, items: [] }),
+    }),
+    ...repairRoutes(
+      { repair: options.repair ?? (async (name) => ({ name, subjects: 0, changed: 0, failed: [] })) },
+      { aliveEveryMs: 20, progressEveryMs: 20 },
+    ),
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({

@@ -11,7 +11,7 @@ import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
-import { partitionFor } from '../../../src/log/port.ts'
+import { type Log, partitionFor } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import type { PostgresProjection } from '../../../src/projection/definition.ts'
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
@@ -102,8 +102,8 @@ export interface ProjectorOptions {
   readonly pool: Pool
   readonly projections: readonly PostgresProjection[]
   readonly membership?: Membership
-  readonly feeds?: Feeds
   readonly corrections?: Corrections
+  readonly feeds?: Feeds
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
@@ -133,7 +133,7 @@ export const startProjector = async (options: ProjectorOptions): Promise<Project
 
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
-  { log, pool, topic }: { log: MemoryLog; pool: Pool; topic: string },
+  { log, pool, topic }: { log: Pick<Log, 'bounds'>; pool: Pool; topic: string },
   projection: string,
 ): Promise<void> => {
   await eventually(
