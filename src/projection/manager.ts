@@ -40,7 +40,7 @@ export interface ProjectionManager extends AsyncDisposable {
 }
 
 /** How many partitions that are far behind are caught up at a time, each with large batches. */
-const bulkPartitions = 3
+const bulkPartitions = 2
 
 /**
  * Feeds every generation of every Postgres projection that this code can feed: those of the definition's own
