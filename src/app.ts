@@ -23,7 +23,8 @@ import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
 import { type DeadLetterOperations, deadLetterRoutes } from './http/dead-letter-routes.ts'
 import { healthOf } from './http/health.ts'
-import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
+import { type HealthOperations, healthRoutes, sagaRoutes } from './http/operations.ts'
+import { projectionRoutes } from './http/projection-routes.ts'
 import { reconciliationRoutes } from './http/reconciliation-routes.ts'
 import { repairRoutes } from './http/repair-routes.ts'
 import type { Route } from './http/route.ts'
@@ -42,15 +43,13 @@ import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
 import { storedCounts } from './projection/clickhouse/stored-counts.ts'
-import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
+import { isInPostgres, loadProjections, type Projection } from './projection/definition.ts'
+import { feedsNothing, generationKinds } from './projection/kinds.ts'
 import { letterRelease } from './projection/letters.ts'
+import { projectionLifecycle } from './projection/lifecycle.ts'
 import { startProjections } from './projection/manager.ts'
-import {
-  listProjections,
-  livePositions,
-  type ProjectionQueryParts,
-  rebuildProjection,
-} from './projection/queries.ts'
+import { pace } from './projection/pace.ts'
+import { listProjections, livePositions, type ProjectionQueryParts } from './projection/queries.ts'
 import { type ReaderWatch, readerWatch } from './projection/reader-watch.ts'
 import { repairProjection } from './projection/repair.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
@@ -257,13 +256,21 @@ const readingRoutes = (parts: Parts): Route[] => {
     ...analyticsRoutes({ clickhouse, catalog }),
     ...projectionRoutes({
       list: () => shownProjections(parts),
-      rebuild: (name) => rebuildProjection(queryParts, name),
+      ...projectionLifecycle({
+        ...queryParts,
+        kinds: generationKinds(projections, { ...kindParts(parts), ...feedsNothing }),
+      }),
     }),
     ...reconciliationRoutes(parts.watch),
     ...deadLetterRoutes(deadLetterOperations(parts)),
     ...repairRoutes({
       repair: (name, what, watch) =>
-        repairProjection({ ...queryParts, codec, corrections: parts.corrections }, name, what, watch),
+        repairProjection(
+          { ...queryParts, codec, corrections: async () => parts.corrections },
+          name,
+          what,
+          watch,
+        ),
     }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
@@ -308,7 +315,12 @@ const deadLetterOperations = (parts: Parts): DeadLetterOperations => {
 const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
   ...{ catalog, pool, log, projections },
   prefix: config.EMBUDO_TOPIC_PREFIX,
-  now: () => new Date(),
+})
+
+const kindParts = ({ config, logger, codec, log, corrections, projectionPool: pool }: Parts) => ({
+  ...{ log, codec, logger, corrections, pool, prefix: config.EMBUDO_TOPIC_PREFIX },
+  maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
+  ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
 })
 
 const shownProjections = async (parts: Parts) =>
@@ -345,15 +357,16 @@ const startWork = async (
   stack.use(parts.watch.start({ ...watching, list: () => shownProjections(parts) }))
   if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions(shared))
   if (roles.has('project')) {
-    const models = projections.filter(isInPostgres)
-    const limits = {
-      batchRecords: config.EMBUDO_BATCH_RECORDS,
-      cacheRows: config.EMBUDO_CACHE_ROWS,
-      maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
-    }
     const isMine = () => membership.ownsDuty('dead-letters')
     stack.use(settleDecided({ pool, corrections, release: letterRelease(parts), isMine, logger }))
-    stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
+    const feeding = { membership, feeds, observe, pace: pace() }
+    const kinds = generationKinds(projections, { ...kindParts(parts), ...feeding })
+    const keepPreviousMs = config.EMBUDO_KEEP_PREVIOUS_MS
+    stack.use(
+      await startProjections(projections, {
+        ...{ ...shared, ...feeding, kinds, keepPreviousMs, pool: projectionPool },
+      }),
+    )
     for (const definition of projections) {
       if (definition.kind !== 'event tables') continue
       stack.use(await startEventTables({ ...shared, definition, generation: 1, pool, clickhouse, observe }))
@@ -391,9 +404,6 @@ const healthOperations = (
     text: await (siblings?.askAll().then(joinExpositions) ?? metrics.registry.metrics()),
   }),
 })
-
-const isInPostgres = (projection: Projection): projection is PostgresProjection =>
-  projection.kind !== 'event tables'
 
 const packageVersion = (): string =>
   (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version

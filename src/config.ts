@@ -171,6 +171,10 @@ const settings = {
     z.coerce.number().min(0).max(1).default(0.1),
     'share of the last events that a projection may park as dead letters; beyond it the partition stops instead',
   ],
+  EMBUDO_KEEP_PREVIOUS_MS: [
+    integer(0, 2_147_483_647).default(3_600_000),
+    'how long the rows from before a rebuild are kept and fed on after the switch, to go back to',
+  ],
   EMBUDO_DATABASE_CONNECTIONS: [integer(2, 1_000).default(16), 'most connections of a process to Postgres'],
   EMBUDO_SAGA_WITHIN: [
     waits.default({}),

@@ -1,3 +1,4 @@
+import { EmbudoError } from '../define/error.ts'
 import type { Log, LogReader } from '../log/port.ts'
 import { boundsOf } from './bounds.ts'
 import { type DistinctBatch, distinct, type WholeBatch } from './distinct.ts'
@@ -21,6 +22,17 @@ export interface Feeds extends AsyncDisposable {
   ): AsyncGenerator<DistinctBatch, void, void>
   /** Past all that is kept: for whoever asks what the log holds now. Reads a partition as often as is wanted. */
   readonly single: LogReader
+}
+
+/** Of a process that reads no partition: nobody asks for any. */
+export const noFeeds: Feeds = {
+  read: () => {
+    throw new EmbudoError('log_closed', 'This process reads no partitions.')
+  },
+  get single(): LogReader {
+    throw new EmbudoError('log_closed', 'This process reads no partitions.')
+  },
+  async [Symbol.asyncDispose]() {},
 }
 
 export interface FeedOptions {

@@ -19,6 +19,15 @@ export interface Membership extends AsyncDisposable {
   onChange(listener: () => void): () => void
 }
 
+/** Of a process that looks on, and owns nothing. */
+export const noMembership: Membership = {
+  worker: '',
+  owns: () => false,
+  ownsDuty: () => false,
+  onChange: () => () => {},
+  async [Symbol.asyncDispose]() {},
+}
+
 export interface MembershipOptions {
   readonly pool: Pool
   readonly worker: string

@@ -47,9 +47,10 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
     app[declared.method](expressPath(declared.path), async (request: Request, response: Response) => {
       const params = parseParameters(declared.params, { ...request.params })
       const query = parseParameters(declared.query, queryOf(request.url))
-      using room = declared.takesJson ? admit?.(request, announced(request)) : undefined
-      const bytes = declared.takesJson ? await bodyOf(request, response, room) : noBytes
-      const body = declared.takesJson ? parsed(bytes) : undefined
+      const isRead = declared.takesJson === 'optional' ? carriesBody(request) : declared.takesJson === true
+      using room = isRead ? admit?.(request, announced(request)) : undefined
+      const bytes = isRead ? await bodyOf(request, response, room) : noBytes
+      const body = isRead ? parsed(bytes) : undefined
       const answer = await handle({ params, query, body, bytes, headers: request.headers })
       if ('pieces' in answer) await sendPieces(response, answer)
       else send(response, answer)
@@ -78,6 +79,9 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
   })
   return app
 }
+
+const carriesBody = ({ headers }: Request): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 const bodyOf = async (request: Request, response: Response, room: Room | undefined): Promise<Buffer> => {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()

@@ -13,8 +13,11 @@ export interface Route {
   readonly query?: z.ZodObject
   /** Request headers, for the document. */
   readonly headers?: z.ZodObject
-  /** Reads the body as JSON; the handler says what is valid, the document below what it looks like. */
-  readonly takesJson?: true
+  /**
+   * Reads the body as JSON; the handler says what is valid, the document below what it looks like. `optional`: a
+   * request without a body is taken too, and its `body` is undefined.
+   */
+  readonly takesJson?: true | 'optional'
   readonly answers: Readonly<Record<number, AnswerDescription>>
   /** Statuses that it may answer with problem details, beside 404 and 500. */
   readonly problems: readonly number[]

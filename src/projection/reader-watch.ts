@@ -7,7 +7,7 @@ import type { Log } from '../log/port.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { appendTimes } from './append-times.ts'
 import { completenessConcern, watchCompleteness } from './completeness-watch.ts'
-import type { Projection } from './definition.ts'
+import { type Projection, topicsOf } from './definition.ts'
 import { measureCompleteness, measureProjections } from './metrics.ts'
 import {
   type MovingProjection,
@@ -16,7 +16,6 @@ import {
   type ShownRebuild,
   withMovement,
 } from './movement.ts'
-import { topicsOf } from './queries.ts'
 import {
   type CountStored,
   type Reader,
@@ -87,7 +86,7 @@ export const readerWatch = (parts: ReaderWatchParts): ReaderWatch => {
 const readersOf = ({ projections, sagas, catalog, prefix }: ReaderWatchParts): Reader[] => [
   ...projections.map((projection) => ({
     ...{ name: projection.name, kind: projection.kind },
-    topics: topicsOf(projection, { catalog, prefix }),
+    topics: topicsOf(projection, catalog, prefix),
   })),
   ...sagas.map(({ name, topics }) => ({
     ...{ name, kind: 'saga' as const },

@@ -64,7 +64,7 @@ export const repairProjection = async (
   const progress = counting(onProgress)
   const rows: RepairRowsParts = { ...parts, signal, progress, corrections: await parts.corrections?.() }
   const topic = topicName(parts.prefix, projection.topic)
-  const subjects = new Set<string>('subjects' in what ? what.subjects : [])
+  let subjects = 'subjects' in what ? new Set(what.subjects).size : 0
   const failed = new Map<string, unknown>()
   let changed = 0
   const { length: partitions } = await parts.log.bounds(topic)
@@ -86,15 +86,18 @@ export const repairProjection = async (
     }
     if ('subjects' in what) await repairSubjects(what.subjects, partitions, repair)
     else {
+      let found = 0
       for (let partition = 0; partition < partitions; partition++) {
         const of = { reader: name, generation, topic, partition }
-        const found = await subjectsWithin(projection, of, what, rows)
-        for (const subject of found) subjects.add(subject)
-        await repair(partition, found)
+        const some = await subjectsWithin(projection, of, what, rows)
+        found += some.size
+        await repair(partition, some)
       }
+      // The same ones in each generation, as far as that has come.
+      subjects = Math.max(subjects, found)
     }
   }
-  return { name, subjects: subjects.size, changed, failed: [...failed].slice(0, maxFailed).map(failureOf) }
+  return { name, subjects, changed, failed: [...failed].slice(0, maxFailed).map(failureOf) }
 }
 
 const repairable = (projections: readonly Projection[], name: string): PostgresProjection => {

@@ -1,18 +1,14 @@
 import { randomUUID } from 'node:crypto'
-import { pino } from 'pino'
 import leadProfile from '../../../projections/lead_profile/projection.ts'
 import webinarStats from '../../../projections/webinar_stats/projection.ts'
 import * as generated from '../../../schemas/events.generated.ts'
-import { makeFeeds } from '../../../src/consumer/feeds.ts'
-import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { EmbeddedAddresses } from '../../../src/embedded/start.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { appendEvents, type PreparedEvent } from '../../../src/log/event-appender.ts'
 import { kafkaLog } from '../../../src/log/kafka-log.ts'
 import { schemaRegistry } from '../../../src/log/registry.ts'
-import { startProjections } from '../../../src/projection/manager.ts'
-import { applied, makeDatabase, soleOwner } from '../projection/world.ts'
+import { applied, makeDatabase, startProjector } from '../projection/world.ts'
 
 /** A topic of leads on real Kafka, a database, and the environment that leads a command to them. */
 export const historyWorld = async (parts: EmbeddedAddresses) => {
@@ -41,16 +37,12 @@ export const historyWorld = async (parts: EmbeddedAddresses) => {
     append: (events: readonly PreparedEvent[]) => append(events),
     /** Until the project's read model and tally of leads have applied everything. */
     async project() {
-      await using feeds = makeFeeds(log)
-      await using _ = await startProjections([leadProfile, webinarStats], {
-        ...{ log, feeds, pool, codec, prefix },
-        ...{ corrections: noCorrections, maxPoisonedShare: 0.1 },
-        logger: pino({ level: 'silent' }),
-        membership: soleOwner(),
-        batchRecords: 1_000,
-        cacheRows: 10_000,
-        observe: () => () => {},
-        everyMs: 25,
+      await using _ = await startProjector({
+        log,
+        pool,
+        prefix,
+        codec,
+        projections: [leadProfile, webinarStats],
       })
       for (const { name } of [leadProfile, webinarStats]) await applied({ log, pool, topic }, name)
     },

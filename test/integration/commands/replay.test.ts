@@ -1,10 +1,12 @@
 import { Writable } from 'node:stream'
+import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { CommandContext } from '../../../src/commands/context.ts'
 import { replayCommand } from '../../../src/commands/replay.ts'
 import type { WholeRecord } from '../../../src/log/port.ts'
 import { run } from '../../unit/commands/command-line.ts'
 import { startFace } from '../http/http-face.ts'
+import { eventually } from '../projection/world.ts'
 import { historyWorld, leadsThatAttend } from './history-world.ts'
 
 type Line = Record<string, unknown> & { data: Record<string, unknown> }
@@ -218,5 +220,29 @@ describe('replay to a projection', () => {
     expect(await rows()).toEqual(
       before.map(({ lead_id, n }) => ({ lead_id, n: Number(lead_id.slice(2)) < 20 ? n : 77 })),
     )
+  })
+})
+
+describe('the end of a replay', () => {
+  it('comes behind the last record, also where only markers of a transaction follow', async () => {
+    const topic = `${world.prefix}transacted`
+    await world.log.ensureTopics([{ topic, partitions: 1, replication: 1, settings: {} }])
+    const [original] = await recordsIn(world.topic)
+    const kafka = new Kafka({
+      brokers: inject('parts').kafkaBrokers.split(','),
+      logLevel: logLevel.NOTHING,
+    })
+    const producer = kafka.producer({ transactionalId: topic, maxInFlightRequests: 1, idempotent: true })
+    await producer.connect()
+    const transaction = await producer.transaction()
+    await transaction.send({ topic, messages: [{ key: original!.key, value: original!.value }] })
+    await transaction.commit()
+    await producer.disconnect()
+    await eventually(
+      () => world.log.bounds(topic),
+      ([bounds]) => bounds?.end === 2,
+    )
+    const ran = await run(replayCommand, ['replay', topic], { environment: world.environment })
+    expect([ran.status, linesOf(ran.out).length]).toEqual([0, 1])
   })
 })

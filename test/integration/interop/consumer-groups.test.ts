@@ -22,7 +22,7 @@ beforeAll(async () => {
     /\s+/,
   )
   jars = words[words.indexOf('-cp') + 1] ?? ''
-})
+}, 240_000)
 afterAll(() => program[Symbol.asyncDispose]())
 
 const send = async (events: object[]): Promise<void> => {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { letterOf, parkLetters } from '../../../src/dead-letter/letters.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
@@ -73,6 +74,33 @@ const makeCase = async (events: readonly NewEvent[]) => {
       expect(await readSales(pool, names.sales)).toEqual(expectedSales(happened))
     },
   }
+}
+
+/** A pool that lets other things happen before a transaction begins, and before each of its statements. */
+const atTransactions = (
+  pool: Pool,
+  happens: { readonly before: () => Promise<void>; readonly atQuery: (sql: string) => Promise<void> },
+): Pool => {
+  const through = <T extends object>(
+    target: T,
+    name: 'connect' | 'query',
+    work: (...input: never[]) => unknown,
+  ): T =>
+    new Proxy(target, {
+      get(it, asked) {
+        if (asked === name) return work
+        const value: unknown = Reflect.get(it, asked)
+        return typeof value === 'function' ? value.bind(it) : value
+      },
+    })
+  return through(pool, 'connect', async () => {
+    await happens.before()
+    const client = await pool.connect()
+    return through(client, 'query', async (...input: Parameters<Pool['query']>) => {
+      await happens.atQuery(String(input[0]))
+      return await client.query(...input)
+    })
+  })
 }
 
 const subjects = Array.from({ length: 12 }, (_, n) => `L-${n}`)
@@ -300,6 +328,46 @@ describe('a repair', () => {
        full join embudo.${at.names.ledger}_2 as b using (lead_id) where a is distinct from b`,
     )
     expect(rows).toEqual([{ differing: 0 }])
+  })
+
+  it('misses nothing that the projector applies between the reading and the lock, and holds it still under the lock', async () => {
+    const at = await makeCase(history(43, 200))
+    await using _ = await startProjector(at)
+    const more = history(47, 60)
+    const comes = async (events: number) =>
+      void at.happened.push(...(await append(at.log, at.topic, more.splice(0, events))))
+    const projectorWaits = () =>
+      eventually(
+        async () =>
+          (
+            await at.pool.query(
+              `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
+               and query like 'with moved%'`,
+            )
+          ).rowCount,
+        (waiting) => waiting! > 0,
+      )
+    let isUnderLock = false
+    const pool = atTransactions(at.pool, {
+      before: async () => {
+        await comes(20)
+        await at.isApplied()
+      },
+      atQuery: async (sql) => {
+        if (isUnderLock || sql !== 'savepoint compared') return
+        isUnderLock = true
+        await comes(40)
+        await projectorWaits()
+      },
+    })
+    await at.tamper(
+      `update embudo.positions set epoch = epoch + 1 where reader = '${at.names.ledger}'; update LEDGER set attended = -5`,
+    )
+    const { signal } = new AbortController()
+    await repairProjection({ ...at, pool, codec }, at.names.ledger, { subjects }, { signal })
+    expect(isUnderLock).toBe(true)
+    await at.isApplied()
+    await at.expectRows()
   })
 
   it('loses and doubles nothing while two projectors go on under load', async () => {

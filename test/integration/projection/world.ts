@@ -14,7 +14,11 @@ import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
 import { type Log, partitionFor } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import type { PostgresProjection } from '../../../src/projection/definition.ts'
+import { feedsNothing, generationKinds } from '../../../src/projection/kinds.ts'
+import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lifecycle.ts'
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
+import { pace } from '../../../src/projection/pace.ts'
+import { listProjections, type ProjectionItem } from '../../../src/projection/queries.ts'
 import { type Happened, leads } from './models.ts'
 
 const logger = pino({ level: 'silent' })
@@ -23,9 +27,8 @@ const logger = pino({ level: 'silent' })
 const schemaIds = new Map(
   generated.versions.map(({ type, version }, index) => [`${type}/${version}`, index + 1]),
 )
-export const codec = new Codec(catalogOf(generated), schemaIds, () =>
-  Promise.reject(new Error('no registry here')),
-)
+const catalog = catalogOf(generated)
+export const codec = new Codec(catalog, schemaIds, () => Promise.reject(new Error('no registry here')))
 
 /** A database of its own, with the project's tables; commits wait for nothing, as the projections' do. */
 export const makeDatabase = async (
@@ -97,9 +100,10 @@ export const member = (pool: Pool, worker: string): Promise<Membership> =>
   joinMembership({ pool, worker, logger, heartbeatMs: 50, ttlMs: 2_000 })
 
 export interface ProjectorOptions {
-  readonly log: MemoryLog
+  readonly log: Log
   readonly prefix: string
   readonly pool: Pool
+  readonly codec?: Codec
   readonly projections: readonly PostgresProjection[]
   readonly membership?: Membership
   readonly corrections?: Corrections
@@ -107,29 +111,42 @@ export interface ProjectorOptions {
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
+  readonly keepPreviousMs?: number
 }
 
 export const startProjector = async (options: ProjectorOptions): Promise<ProjectionManager> => {
   await using stack = new AsyncDisposableStack()
   const feeds = options.feeds ?? stack.use(makeFeeds(options.log))
-  const manager = stack.use(
-    await startProjections(options.projections, {
-      codec,
-      logger,
-      feeds,
-      membership: soleOwner(),
-      batchRecords: 1_000,
-      cacheRows: 10_000,
-      observe: () => () => {},
-      corrections: noCorrections,
-      maxPoisonedShare: 0.1,
-      everyMs: 25,
-      ...options,
-    }),
-  )
+  const parts = {
+    ...{ feeds, corrections: noCorrections, maxPoisonedShare: 0.1 },
+    ...{ catalog, codec, logger, membership: soleOwner(), pace: pace(), observe: () => () => {} },
+    ...{ batchRecords: 1_000, cacheRows: 10_000, keepPreviousMs: 3_600_000, everyMs: 25 },
+    ...options,
+  }
+  const kinds = generationKinds(options.projections, parts)
+  const manager = stack.use(await startProjections(options.projections, { ...parts, kinds }))
   const started = stack.move()
   return { consumers: manager.consumers, [Symbol.asyncDispose]: () => started.disposeAsync() }
 }
+
+/** What an operator does, in a process that feeds nothing. */
+export const operator = (
+  options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
+): Lifecycle => {
+  const parts = { ...{ catalog, codec, logger, corrections: noCorrections, maxPoisonedShare: 1 }, ...options }
+  const nothing = { batchRecords: 1, cacheRows: 0, ...feedsNothing }
+  return projectionLifecycle({
+    ...parts,
+    kinds: generationKinds(options.projections, { ...parts, ...nothing }),
+  })
+}
+
+/** As the list of projections tells it. */
+export const told = async (
+  options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
+  name: string,
+): Promise<ProjectionItem> =>
+  (await listProjections({ catalog, ...options })).find((item) => item.name === name)!
 
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
