@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import pg from 'pg'
 import type { Corrections } from '../dead-letter/correction.ts'
+import { noCorrections, readCorrections } from '../dead-letter/corrections.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import { Codec } from '../log/codec.ts'
@@ -20,7 +21,7 @@ export interface OpenHistory extends AsyncDisposable {
   readonly prefix: string
   readonly projections: readonly Projection[]
   /** Every decision about a dead letter up to now. */
-  readonly corrections?: () => Promise<Corrections>
+  readonly corrections: () => Promise<Corrections>
 }
 
 /** Throws `not_running` where there are no parts to ask. */
@@ -39,9 +40,20 @@ export const openHistory = async (context: CommandContext): Promise<OpenHistory>
     loadProjections(join(context.root, 'projections')),
   ])
   const codec = new Codec(catalog, withUnknown(ids, catalog), registry.fetch)
+  const following = opening.use(new AsyncDisposableStack())
   const opened = opening.move()
+  const topic = catalog.topics.find(({ name }) => name === 'corrections')!
   return {
     ...{ log, catalog, codec, prefix, projections },
+    async corrections() {
+      try {
+        return following.use(await readCorrections({ log, codec, prefix, topic, logger: { error() {} } }))
+      } catch (error) {
+        // The program makes the topic when it first starts: before that nothing was decided.
+        if (error instanceof EmbudoError && error.code === 'topic_unknown') return noCorrections
+        throw error
+      }
+    },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   }
 }

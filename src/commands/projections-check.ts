@@ -85,7 +85,7 @@ const checkOne = async (
   try {
     return await checkHistory(projection, topicName(prefix, projection.topic), {
       ...{ client, log, codec, maxRows },
-      corrections: await corrections?.(),
+      corrections: await corrections(),
       signal: context.signal,
       onProgress: (read, total) => bar.update((100 * read) / Math.max(1, total), { read: count(read) }),
     })
