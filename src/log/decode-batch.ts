@@ -81,11 +81,14 @@ function decodeBatch(batch: Buffer, options: DecodeOptions, into: WholeRecord[])
     cursor.at++ // attributes: none are in use
     const timestamp = baseTimestamp + cursor.varlong()
     const offset = baseOffset + cursor.varint()
-    const key = cursor.bytes(end)
-    const value = cursor.bytes(end)
+    const keyLength = cursor.varint()
+    const keyAt = cursor.skip(keyLength, end)
+    const valueLength = cursor.varint()
+    const valueAt = cursor.skip(valueLength, end)
     if (cursor.overran) throw corrupt(batch, 0, `has a record ${index} that is longer than it says`)
+    const at = appendTime ?? timestamp
     if (offset >= from)
-      into.push(new FetchedRecord(offset, appendTime ?? timestamp, key, value, bytes, cursor.at, end))
+      into.push(new FetchedRecord(offset, at, bytes, keyAt, keyLength, valueAt, valueLength, cursor.at, end))
     cursor.at = end
   }
 }
@@ -99,32 +102,52 @@ const corrupt = (bytes: Buffer, at: number, what: string): EmbudoError => {
   )
 }
 
+/** Millions wait in queues at once: it is numbers and the fetched bytes, and buffers are made when they are asked for. */
 class FetchedRecord implements WholeRecord {
   readonly offset: number
   readonly timestamp: number
-  readonly key: Buffer | null
-  readonly value: Buffer | null
   decoded: unknown = undefined
   readonly #bytes: Buffer
+  readonly #keyAt: number
+  readonly #keyLength: number
+  readonly #valueAt: number
+  readonly #valueLength: number
   readonly #headersAt: number
   readonly #end: number
+  #value: Buffer | undefined = undefined
 
+  /** Lengths are -1 where there is none. */
   constructor(
     offset: number,
     timestamp: number,
-    key: Buffer | null,
-    value: Buffer | null,
     bytes: Buffer,
+    keyAt: number,
+    keyLength: number,
+    valueAt: number,
+    valueLength: number,
     headersAt: number,
     end: number,
   ) {
     this.offset = offset
     this.timestamp = timestamp
-    this.key = key
-    this.value = value
     this.#bytes = bytes
+    this.#keyAt = keyAt
+    this.#keyLength = keyLength
+    this.#valueAt = valueAt
+    this.#valueLength = valueLength
     this.#headersAt = headersAt
     this.#end = end
+  }
+
+  get key(): Buffer | null {
+    return this.#keyLength < 0 ? null : this.#bytes.subarray(this.#keyAt, this.#keyAt + this.#keyLength)
+  }
+
+  /** Kept: whoever asks for it asks several times. */
+  get value(): Buffer | null {
+    if (this.#valueLength < 0) return null
+    this.#value ??= this.#bytes.subarray(this.#valueAt, this.#valueAt + this.#valueLength)
+    return this.#value
   }
 
   header(name: string): string | undefined {
@@ -222,10 +245,15 @@ class Cursor {
 
   bytes(end: number): Buffer | null {
     const length = this.varint()
-    if (length < 0) return null
+    const start = this.skip(length, end)
+    return length < 0 ? null : this.#bytes.subarray(start, this.at)
+  }
+
+  /** Passes so many bytes, none if negative; answers where they begin. */
+  skip(length: number, end: number): number {
     const start = this.at
-    this.at += length
+    if (length > 0) this.at += length
     if (this.at > end) this.overran = true
-    return this.#bytes.subarray(start, this.at)
+    return start
   }
 }

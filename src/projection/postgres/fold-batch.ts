@@ -1,3 +1,4 @@
+import { setImmediate as others } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Advance, Position, Sql } from '../../consumer/positions.ts'
 import { discardedLetter, letterOf, type NewLetter, subjectOf } from '../../dead-letter/letters.ts'
@@ -39,6 +40,9 @@ interface FoldParts {
   readonly table: Table
 }
 
+/** A batch may be large: other partitions, timers and answers come in between. */
+const eventsAtOnce = 5_000
+
 /**
  * Events folded in order, subject by subject. One that cannot be applied is parked, and so is every later one of its
  * subject; all other subjects go on.
@@ -54,14 +58,14 @@ export const foldModel =
     const letters: NewLetter[] = []
     let applied = 0
     let poisoned = 0
-    for (const read of reads) {
+    for (const [index, read] of reads.entries()) {
+      if (index % eventsAtOnce === eventsAtOnce - 1) await others()
       const { record, event } = read
       if (event === undefined && read.error === undefined) {
         letters.push(discardedLetter(record))
         continue
       }
-      const subject = subjectOf(record)
-      if (parked.has(subject)) {
+      if (parked.size > 0 && parked.has(subjectOf(record))) {
         letters.push(letterOf(record, event?.type))
         continue
       }
@@ -76,7 +80,7 @@ export const foldModel =
         applied++
       } catch (error) {
         poisoned++
-        parked.add(subject)
+        parked.add(subjectOf(record))
         letters.push(letterOf(record, event?.type, error))
       }
     }
@@ -98,7 +102,8 @@ export const foldTally =
     const letters: NewLetter[] = []
     let applied = 0
     let poisoned = 0
-    for (const read of reads) {
+    for (const [index, read] of reads.entries()) {
+      if (index % eventsAtOnce === eventsAtOnce - 1) await others()
       const { record, event } = read
       if (event === undefined && read.error === undefined) {
         letters.push(discardedLetter(record))

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { startConsumer } from '../../consumer/consumer.ts'
 import type { Feeds } from '../../consumer/feeds.ts'
 import type { Membership } from '../../consumer/membership.ts'
+import type { Turns } from '../../consumer/turns.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { Log } from '../../log/port.ts'
@@ -34,13 +35,17 @@ export interface PostgresKindParts {
 }
 
 /** Read models and tallies: a table a generation, and a view of the projection's name over the live one. */
-export const postgresKind = (projection: PostgresProjection, parts: PostgresKindParts): GenerationKind => ({
+export const postgresKind = (
+  projection: PostgresProjection,
+  parts: PostgresKindParts,
+  turns: Turns,
+): GenerationKind => ({
   prepare: (generation, isLive) =>
     prepareGeneration(parts.pool, projection, tableOf(projection, generation), isLive),
   start(generation) {
     const { name, topic } = projection
     const projector: ProjectorParts = {
-      ...parts,
+      ...{ ...parts, turns },
       table: tableOf(projection, generation),
       cacheRows: Math.ceil(parts.cacheRows / topic.partitions),
       observe: (batches) => parts.observe(name, batches),

@@ -2,6 +2,7 @@ import type { Pool, PoolClient } from 'pg'
 import { advanceBehind, type DistinctBatch } from '../../consumer/distinct.ts'
 import { intake } from '../../consumer/intake.ts'
 import type { Position } from '../../consumer/positions.ts'
+import type { Turns } from '../../consumer/turns.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
 import { PoisonShare } from '../../dead-letter/poison-share.ts'
 import type { Codec } from '../../log/codec.ts'
@@ -18,6 +19,8 @@ export interface ProjectorParts {
   readonly codec: Codec
   readonly table: Table
   readonly batchRecords: number
+  /** Of all partitions that the process projects into Postgres. */
+  readonly turns: Turns
   readonly cacheRows: number
   readonly corrections: Corrections
   /** Of the last events: beyond it the partition stops instead of parking more. */
@@ -68,7 +71,8 @@ export const project =
     const failing = new AbortController()
     const ends = AbortSignal.any([signal, failing.signal])
     try {
-      for await (const taken of intake(batches, parts.batchRecords, ends)) {
+      const limits = { maxRecords: parts.batchRecords, turns: parts.turns }
+      for await (const { batches: taken, done } of intake(batches, limits, ends)) {
         const observed = parts.observe(taken)
         const reads = await readEvents(taken, start, { ...parts, types })
         let knowing = known
@@ -89,8 +93,12 @@ export const project =
         })
         // It is awaited with the next batch; a failure must not wait for that one to come.
         writing.then(
-          () => observed(),
+          () => {
+            done()
+            observed()
+          },
           (error: unknown) => {
+            done()
             observed(error)
             failing.abort()
           },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
 import { intake } from '../../../src/consumer/intake.ts'
+import { Turns } from '../../../src/consumer/turns.ts'
 import type { WholeRecord } from '../../../src/log/port.ts'
 
 const recordAt = (offset: number) => ({ offset }) as WholeRecord
@@ -16,7 +17,8 @@ const batch = (from: number, records: number, highWatermark = from + records): D
   duplicates: 0,
 })
 
-const sizes = (taken: readonly DistinctBatch[]): number[] => taken.map(({ records }) => records.length)
+const sizes = ({ batches: taken }: { readonly batches: readonly DistinctBatch[] }): number[] =>
+  taken.map(({ records }) => records.length)
 
 /** Batches that the test gives out one by one; `asked` tells how many were fetched. */
 const source = () => {
@@ -48,12 +50,13 @@ const source = () => {
 }
 
 const settled = () => new Promise((resolve) => setImmediate(resolve))
+const turns = new Turns(1)
 const never = new AbortController().signal
 
 describe('intake', () => {
   it('takes as one batch what came in during the work', async () => {
     const { give, batches } = source()
-    const taking = intake(batches, 100, never)
+    const taking = intake(batches, { maxRecords: 100, turns }, never)
     give(batch(0, 1))
     expect(sizes((await taking.next()).value!)).toEqual([1])
     give(batch(1, 10), batch(11, 20), batch(31, 5))
@@ -63,11 +66,11 @@ describe('intake', () => {
 
   it('waits for what the log is known to have, up to what it may take', async () => {
     const { give, batches } = source()
-    const taking = intake(batches, 50, never)
+    const taking = intake(batches, { maxRecords: 50, turns }, never)
     const next = taking.next()
-    give(batch(0, 10, 100))
+    give(batch(0, 10, 60))
     await settled()
-    give(batch(10, 10, 100), batch(20, 40, 100))
+    give(batch(10, 10, 60), batch(20, 40, 70))
     expect(sizes((await next).value!)).toEqual([10, 10])
     give(batch(60, 10, 70))
     expect(sizes((await taking.next()).value!)).toEqual([40, 10])
@@ -76,7 +79,7 @@ describe('intake', () => {
   it('takes no more at once than it may, but one batch whatever its size', async () => {
     const { give, batches } = source()
     give(batch(0, 30), batch(30, 30), batch(60, 200), batch(260, 1))
-    const taking = intake(batches, 50, never)
+    const taking = intake(batches, { maxRecords: 50, turns }, never)
     const taken: number[][] = []
     for (let n = 0; n < 4; n++) taken.push(sizes((await taking.next()).value!))
     expect(taken).toEqual([[30], [30], [200], [1]])
@@ -85,7 +88,7 @@ describe('intake', () => {
   it('stops fetching while enough waits', async () => {
     const { give, state, batches } = source()
     give(...Array.from({ length: 20 }, (_, n) => batch(n * 10, 10)))
-    const taking = intake(batches, 30, never)
+    const taking = intake(batches, { maxRecords: 30, turns }, never)
     await taking.next()
     for (let n = 0; n < 10; n++) await settled()
     expect(state.asked).toBeLessThanOrEqual(5)
@@ -96,7 +99,7 @@ describe('intake', () => {
     const { give, end, batches } = source()
     give(batch(0, 2))
     end(new Error('lost'))
-    const taking = intake(batches, 10, never)
+    const taking = intake(batches, { maxRecords: 10, turns }, never)
     expect(sizes((await taking.next()).value!)).toEqual([2])
     await expect(taking.next()).rejects.toThrow('lost')
   })
@@ -104,7 +107,7 @@ describe('intake', () => {
   it('ends when it is told to, though nothing comes', async () => {
     const { batches } = source()
     const stop = new AbortController()
-    const next = intake(batches, 10, stop.signal).next()
+    const next = intake(batches, { maxRecords: 10, turns }, stop.signal).next()
     await settled()
     stop.abort()
     expect(await next).toMatchObject({ done: true })
@@ -114,13 +117,58 @@ describe('intake', () => {
     const { give, end, batches } = source()
     give(batch(0, 1))
     end()
-    expect((await Array.fromAsync(intake(batches, 10, never))).map(sizes)).toEqual([[1]])
+    expect((await Array.fromAsync(intake(batches, { maxRecords: 10, turns }, never))).map(sizes)).toEqual([
+      [1],
+    ])
   })
 
   it('does not wait for ever for offsets that hold no records', async () => {
     const { give, batches } = source()
-    const taking = intake(batches, 50, never)
+    const taking = intake(batches, { maxRecords: 50, turns }, never)
     give(batch(0, 5, 6))
     expect(sizes((await taking.next()).value!)).toEqual([5])
+  })
+
+  it('takes five times as much where it is further behind than that, when its turn has come', async () => {
+    const one = source()
+    const other = source()
+    const some = new Turns(1)
+    const takingOne = intake(one.batches, { maxRecords: 10, turns: some }, never)
+    const takingOther = intake(other.batches, { maxRecords: 10, turns: some }, never)
+    for (const { give } of [one, other]) give(...Array.from({ length: 20 }, (_, n) => batch(n * 8, 8, 160)))
+
+    const first = (await takingOne.next()).value!
+    expect(sizes(first)).toEqual([8, 8, 8, 8, 8, 8])
+    const waiting = takingOther.next()
+    for (let n = 0; n < 10; n++) await settled()
+    const again = takingOne.next()
+    for (let n = 0; n < 10; n++) await settled()
+    // Only what told them how far behind they are.
+    expect([one.state.asked, other.state.asked]).toEqual([7, 1])
+
+    first.done()
+    first.done()
+    const second = (await waiting).value!
+    expect(sizes(second)).toEqual([8, 8, 8, 8, 8, 8])
+    second.done()
+    expect(sizes((await again).value!)).toEqual([8, 8, 8, 8, 8, 8])
+    await takingOne.return()
+    expect(sizes((await takingOther.next()).value!)).toEqual([8, 8, 8, 8, 8, 8])
+    await takingOther.return()
+  })
+
+  it('needs no turn near the end, and gives up waiting for one when it is told to', async () => {
+    const behind = source()
+    const near = source()
+    const none = new Turns(0)
+    const stop = new AbortController()
+    behind.give(batch(0, 5, 1_000))
+    near.give(batch(0, 5, 15), batch(5, 10))
+    const waiting = intake(behind.batches, { maxRecords: 10, turns: none }, stop.signal).next()
+    expect(sizes((await intake(near.batches, { maxRecords: 10, turns: none }, never).next()).value!)).toEqual(
+      [5],
+    )
+    stop.abort()
+    expect(await waiting).toMatchObject({ done: true })
   })
 })
