@@ -4,6 +4,7 @@ import type { Decimal, Personal } from '../src/define/event.ts'
 import { alerts } from './alerts/topic.ts'
 import { campaigns } from './campaigns/topic.ts'
 import { content } from './content/topic.ts'
+import { corrections } from './corrections/topic.ts'
 import { enrollments } from './enrollments/topic.ts'
 import { leads } from './leads/topic.ts'
 import { learners } from './learners/topic.ts'
@@ -75,6 +76,24 @@ export interface ContentUnpublished {
 export interface ContentValidated {
   readonly contentId: string
   readonly scores: Readonly<Record<string, number>>
+}
+
+/** A record that a projection could not apply is passed over by it, from now on and in every rebuild. */
+export interface EventDiscarded {
+  /** The record's topic, partition and offset, as leads:3:1042 */
+  readonly place: string
+  readonly projection: string
+  readonly reason: string | null
+}
+
+/** A record that a projection could not apply is read by it as another one, from now on and in every rebuild. */
+export interface EventEdited {
+  /** The record's topic, partition and offset, as leads:3:1042 */
+  readonly place: string
+  readonly projection: string
+  /** What stands in the place of the record's value, in base64 */
+  readonly value: string
+  readonly reason: string | null
 }
 
 /** The enrollment came to nothing, and all that was done for it is undone. */
@@ -268,6 +287,10 @@ declare module '../src/define/event.ts' {
       content_unpublished: ContentUnpublished
       content_validated: ContentValidated
     }
+    corrections: {
+      event_discarded: EventDiscarded
+      event_edited: EventEdited
+    }
     enrollments: {
       enrollment_cancelled: EnrollmentCancelled
       enrollment_confirmed: EnrollmentConfirmed
@@ -296,7 +319,7 @@ declare module '../src/define/event.ts' {
   }
 }
 
-export const topics = [alerts, campaigns, content, enrollments, leads, learners, payments] as const
+export const topics = [alerts, campaigns, content, corrections, enrollments, leads, learners, payments] as const
 
 export const upcasts = {
 }
@@ -311,6 +334,8 @@ export const versions: readonly EventVersion[] = [
   {"topic":"content","type":"content_submitted","version":1,"schema":{"type":"record","namespace":"embudo.content","name":"content_submitted","doc":"A draft came in.","fields":[{"name":"contentId","type":"string"},{"name":"title","type":"string","default":""},{"name":"bodyRef","type":"string","default":"","doc":"Where the text lies, for example s3://drafts/42.md"},{"name":"channel","type":["null","string"],"default":null}]}},
   {"topic":"content","type":"content_unpublished","version":1,"schema":{"type":"record","namespace":"embudo.content","name":"content_unpublished","doc":"It can no longer be read.","fields":[{"name":"contentId","type":"string"},{"name":"channel","type":"string","default":""},{"name":"reasons","type":{"type":"array","items":"string"},"default":[]}]}},
   {"topic":"content","type":"content_validated","version":1,"schema":{"type":"record","namespace":"embudo.content","name":"content_validated","doc":"A draft is good enough.","fields":[{"name":"contentId","type":"string"},{"name":"scores","type":{"type":"map","values":"double"},"default":{}}]}},
+  {"topic":"corrections","type":"event_discarded","version":1,"schema":{"type":"record","namespace":"embudo.corrections","name":"event_discarded","doc":"A record that a projection could not apply is passed over by it, from now on and in every rebuild.","fields":[{"name":"place","type":"string","doc":"The record's topic, partition and offset, as leads:3:1042"},{"name":"projection","type":"string","default":""},{"name":"reason","type":["null","string"],"default":null}]}},
+  {"topic":"corrections","type":"event_edited","version":1,"schema":{"type":"record","namespace":"embudo.corrections","name":"event_edited","doc":"A record that a projection could not apply is read by it as another one, from now on and in every rebuild.","fields":[{"name":"place","type":"string","doc":"The record's topic, partition and offset, as leads:3:1042"},{"name":"projection","type":"string","default":""},{"name":"value","type":"string","default":"","doc":"What stands in the place of the record's value, in base64"},{"name":"reason","type":["null","string"],"default":null}]}},
   {"topic":"enrollments","type":"enrollment_cancelled","version":1,"schema":{"type":"record","namespace":"embudo.enrollments","name":"enrollment_cancelled","doc":"The enrollment came to nothing, and all that was done for it is undone.","fields":[{"name":"enrollmentId","type":"string"},{"name":"leadId","type":"string","default":"","doc":"The lead that analytics joins on"},{"name":"courseId","type":"string","default":""},{"name":"reason","type":"string","default":""}]}},
   {"topic":"enrollments","type":"enrollment_confirmed","version":1,"schema":{"type":"record","namespace":"embudo.enrollments","name":"enrollment_confirmed","doc":"The enrollment stands.","fields":[{"name":"enrollmentId","type":"string"},{"name":"leadId","type":"string","default":"","doc":"The lead that analytics joins on"},{"name":"courseId","type":"string","default":""}]}},
   {"topic":"enrollments","type":"enrollment_requested","version":1,"schema":{"type":"record","namespace":"embudo.enrollments","name":"enrollment_requested","doc":"Someone asks for a seat in a course. Starts the enrollment saga.","fields":[{"name":"enrollmentId","type":"string"},{"name":"leadId","type":"string","default":"","doc":"The lead that analytics joins on"},{"name":"courseId","type":"string","default":""},{"name":"price","type":{"type":"bytes","logicalType":"decimal","precision":18,"scale":4},"default":"\u0000","embudo.minimum":0},{"name":"currency","type":"string","default":"","doc":"ISO 4217, for example EUR","embudo.pattern":"^[A-Z]{3}$"},{"name":"paymentMethod","type":"string","default":""}]}},

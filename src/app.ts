@@ -6,13 +6,20 @@ import { setFlagsFromString } from 'node:v8'
 import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import type { Logger } from 'pino'
+import { corrections as correctionsTopic } from '../schemas/corrections/topic.ts'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
 import { joinMembership } from './consumer/membership.ts'
-import { type Catalog, catalogOf, type GeneratedSchemas, topicName } from './define/catalog.ts'
+import { type FollowedCorrections, readCorrections } from './dead-letter/corrections.ts'
+import { letterDecisions } from './dead-letter/decide.ts'
+import { encodeEdit, shownData } from './dead-letter/edit.ts'
+import { findParked, listLetters, showLetter } from './dead-letter/list.ts'
+import { settleDecided } from './dead-letter/settle.ts'
+import { type Catalog, catalogOf, type GeneratedSchemas, sendable, topicName } from './define/catalog.ts'
 import type { SagaDefinition } from './define/saga.ts'
 import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
+import { type DeadLetterOperations, deadLetterRoutes } from './http/dead-letter-routes.ts'
 import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
 import type { Route } from './http/route.ts'
@@ -21,6 +28,7 @@ import { ingestion } from './ingest/ingestion.ts'
 import { uuidV7 } from './ingest/uuid-v7.ts'
 import { eventValidator } from './ingest/validate.ts'
 import { Codec } from './log/codec.ts'
+import { appendEvents } from './log/event-appender.ts'
 import { recordEncoder } from './log/event-record.ts'
 import { kafkaLog } from './log/kafka-log.ts'
 import type { Log } from './log/port.ts'
@@ -29,6 +37,7 @@ import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
 import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
+import { letterRelease } from './projection/letters.ts'
 import { startProjections } from './projection/manager.ts'
 import {
   lagOf,
@@ -74,6 +83,7 @@ interface Parts {
   readonly registry: Registry
   readonly codec: Codec
   readonly log: Log
+  readonly corrections: FollowedCorrections
   /** Commits synchronously: epochs, journals, states. */
   readonly pool: pg.Pool
   /** Commits without waiting for the disk: rows and positions go together, and are read again together. */
@@ -142,15 +152,19 @@ const buildParts = async (
   stack.use(log)
   await log.ensureTopics(catalog.topics.map((topic) => topicSpec(config, topic)))
   const codec = new Codec(catalog, ids, registry.fetch)
+  const prefix = config.EMBUDO_TOPIC_PREFIX
+  const corrections = await readCorrections({ log, codec, prefix, topic: correctionsTopic, logger })
+  stack.use(corrections)
   return {
-    ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec },
+    ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec, corrections },
     ...{ pool, projectionPool, clickhouse, projections, sagas },
     log: measuredLog(log, metrics.append),
   }
 }
 
 const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => boolean) => {
-  const { config, logger, catalog, codec, log, metrics, siblings, tracing } = parts
+  const { config, logger, codec, log, metrics, siblings, tracing } = parts
+  const catalog = sendable(parts.catalog)
   const newId = uuidV7()
   const validate = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
   const toRecord = recordEncoder(codec, config.EMBUDO_TOPIC_PREFIX)
@@ -206,6 +220,7 @@ const readingRoutes = (parts: Parts): Route[] => {
     pool,
     personal: passThrough,
     readPositions: (model: string) => livePositions(pool, model),
+    findParked: (model: string, places: Parameters<typeof findParked>[2]) => findParked(pool, model, places),
     readWaitMs: config.EMBUDO_READ_WAIT_MS,
     nowMs: () => performance.now(),
     wait: (ms: number) => delay(ms),
@@ -230,11 +245,45 @@ const readingRoutes = (parts: Parts): Route[] => {
       list: () => listProjections(queryParts),
       rebuild: (name) => rebuildProjection(queryParts, name),
     }),
+    ...deadLetterRoutes(deadLetterOperations(parts)),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
       show: (id) => showSaga(pool, id),
     }),
   ]
+}
+
+const deadLetterOperations = (parts: Parts): DeadLetterOperations => {
+  const { config, codec, log, pool, corrections } = parts
+  const prefix = config.EMBUDO_TOPIC_PREFIX
+  const newId = uuidV7()
+  const catalog = sendable(parts.catalog)
+  const validator = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
+  const append = appendEvents(log, codec, parts.catalog, prefix)
+  const decisions = letterDecisions({
+    ...{ pool, prefix, newId },
+    append: ({ type, id, data }) =>
+      append([{ type, id, data, source: 'embudo', time: new Date().toISOString() }]),
+    learn: (reader, { topic, partition, offset }, correction) =>
+      corrections.learn(reader, topic, partition, offset, correction),
+    release: letterRelease(parts),
+    encode: (letter, edit) =>
+      encodeEdit(letter, edit, {
+        ...{ codec, catalog, prefix },
+        validate: (event) => validator(event, { source: 'embudo', traceparent: undefined }),
+      }),
+  })
+  return {
+    list: (query) => listLetters(pool, query),
+    show: async (id) => {
+      const { key, value, ...letter } = await showLetter(pool, id)
+      const data = await shownData({ value }, codec)
+      return { ...letter, key: key?.toString() ?? null, value: value?.toString('base64') ?? null, data }
+    },
+    retry: (id) => decisions.retry(id),
+    edit: (id, { reason, ...edit }) => decisions.edit(id, edit, reason),
+    discard: (id, reason) => decisions.discard(id, reason),
+  }
 }
 
 const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
@@ -261,17 +310,24 @@ const startWork = async (
     sagas,
     metrics,
     tracing,
+    corrections,
   } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
   const membership = stack.use(
     await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
   )
-  const shared = { log, codec, catalog, prefix, membership, logger }
+  const shared = { log, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
   if (roles.has('project')) {
     metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
     const models = projections.filter(isInPostgres)
-    const limits = { batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS }
+    const limits = {
+      batchRecords: config.EMBUDO_BATCH_RECORDS,
+      cacheRows: config.EMBUDO_CACHE_ROWS,
+      maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
+    }
+    const isMine = () => membership.owns('dead-letters', '', 0)
+    stack.use(settleDecided({ pool, corrections, release: letterRelease(parts), isMine, logger }))
     stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
     for (const definition of projections) {
       if (definition.kind !== 'event tables') continue

@@ -155,6 +155,10 @@ const settings = {
     integer(0, 10_000_000).default(100_000),
     'rows of a read model that a projector remembers, over all its partitions',
   ],
+  EMBUDO_MAX_POISONED_SHARE: [
+    z.coerce.number().min(0).max(1).default(0.1),
+    'share of the last events that a projection may park as dead letters; beyond it the partition stops instead',
+  ],
   EMBUDO_DATABASE_CONNECTIONS: [integer(2, 1_000).default(16), 'most connections of a process to Postgres'],
   EMBUDO_SAGA_WITHIN: [
     waits.default({}),

@@ -4,7 +4,7 @@ import type { CommandContext } from './context.ts'
 /** The running program, over HTTP. */
 export interface Server {
   readonly get: (path: string, query?: Readonly<Record<string, string | undefined>>) => Promise<unknown>
-  readonly post: (path: string) => Promise<unknown>
+  readonly post: (path: string, body?: object) => Promise<unknown>
 }
 
 const patienceMs = 30_000
@@ -15,6 +15,7 @@ export const serverAt = (context: CommandContext, url: string | undefined): Serv
     method: string,
     path: string,
     query: Readonly<Record<string, string | undefined>> = {},
+    body?: object,
   ) => {
     const base = context.baseUrl(url)
     const address = new URL(`${base}${path}`)
@@ -23,18 +24,23 @@ export const serverAt = (context: CommandContext, url: string | undefined): Serv
     const signal = AbortSignal.any([context.signal, AbortSignal.timeout(patienceMs)])
     let response: Response
     try {
-      response = await context.fetch(address, { method, signal, headers: { accept: 'application/json' } })
+      const headers = {
+        accept: 'application/json',
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      }
+      const sent = body === undefined ? {} : { body: JSON.stringify(body) }
+      response = await context.fetch(address, { method, signal, headers, ...sent })
     } catch (cause) {
       if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted', { cause })
       throw notRunning(base, cause)
     }
-    const body = parse(await response.text())
-    if (response.ok) return body
-    throw refusal(response, body, `${method} ${address.pathname}`)
+    const answer = parse(await response.text())
+    if (response.ok) return answer
+    throw refusal(response, answer, `${method} ${address.pathname}`)
   }
   return {
     get: (path, query) => ask('GET', path, query),
-    post: (path) => ask('POST', path),
+    post: (path, body) => ask('POST', path, {}, body),
   }
 }
 

@@ -107,6 +107,21 @@ export const movedTo = (position: Position, { nextOffset, mark }: Advance): Posi
   mark,
 })
 
+/**
+ * For whoever writes rows out of band, inside its transaction, which must commit synchronously: locks the position to
+ * the transaction's end and raises its epoch, so that the reader's next write is refused and it starts anew with empty
+ * caches. Undefined where nobody has read the partition yet.
+ */
+export const seizePosition = async (client: Sql, of: PartitionOf): Promise<Position | undefined> => {
+  const { rows } = await client.query<StoredPosition>(
+    `update embudo.positions set epoch = epoch + 1
+     where reader = $1 and generation = $2 and topic = $3 and partition = $4 returning next_offset, epoch, mark`,
+    [of.reader, of.generation, of.topic, of.partition],
+  )
+  const { reader, generation, topic, partition } = of
+  return rows[0] === undefined ? undefined : { reader, generation, topic, partition, ...fromStored(rows[0]) }
+}
+
 export const positionMoved = ({
   reader,
   generation,

@@ -15,12 +15,15 @@ export interface NewLetter {
   readonly cause: 'poison' | 'behind'
   readonly code: string | undefined
   readonly error: string | undefined
+  /** `discarded`: that was decided before it was read, as in a rebuild. */
+  readonly state: 'open' | 'discarded'
 }
 
 /** `error`: why it could not be applied; none where it waits behind another. */
 export const letterOf = (record: LogRecord, type: string | undefined, error?: unknown): NewLetter => ({
+  state: 'open',
   offset: record.offset,
-  subject: record.key?.toString('utf8') ?? '',
+  subject: subjectOf(record),
   type,
   key: record.key,
   value: record.value,
@@ -29,6 +32,16 @@ export const letterOf = (record: LogRecord, type: string | undefined, error?: un
   cause: error === undefined ? 'behind' : 'poison',
   code: error === undefined ? undefined : error instanceof EmbudoError ? error.code : 'not_applicable',
   error: error === undefined ? undefined : messageOf(error),
+})
+
+/** Whose record it is, as dead letters name it: behind which it waits, and what waits behind it. */
+export const subjectOf = ({ key }: LogRecord): string => (key === null ? '' : storable(key.toString('utf8')))
+
+/** One that an operator has decided about already: it is parked only to be counted, and settled at once. */
+export const discardedLetter = (record: LogRecord): NewLetter => ({
+  ...letterOf(record, undefined),
+  cause: 'poison',
+  state: 'discarded',
 })
 
 /** The columns that `letterArrays` fills, in its order, with their types. */
@@ -43,12 +56,13 @@ export const letterColumns: readonly (readonly [name: string, type: string])[] =
   ['cause', 'text'],
   ['code', 'text'],
   ['error', 'text'],
+  ['state', 'text'],
 ]
 
 /** One array a column, for unnest. */
 export const letterArrays = (letters: readonly NewLetter[]): readonly unknown[][] => [
   letters.map((letter) => letter.offset),
-  letters.map((letter) => storable(letter.subject)),
+  letters.map((letter) => letter.subject),
   letters.map((letter) => letter.type ?? null),
   letters.map((letter) => letter.key),
   letters.map((letter) => letter.value),
@@ -57,6 +71,7 @@ export const letterArrays = (letters: readonly NewLetter[]): readonly unknown[][
   letters.map((letter) => letter.cause),
   letters.map((letter) => letter.code ?? null),
   letters.map((letter) => (letter.error === undefined ? null : storable(letter.error.slice(0, 4_000)))),
+  letters.map((letter) => letter.state),
 ]
 
 /**

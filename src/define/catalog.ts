@@ -76,6 +76,12 @@ export const catalogOf = (generated: GeneratedSchemas): Catalog => {
   return { topics, events: new Map(events) }
 }
 
+/** What others may send: without the events that are embudo's own. */
+export const sendable = ({ topics, events }: Catalog): Catalog => ({
+  topics: topics.filter((topic) => topic.isInternal !== true),
+  events: new Map([...events].filter(([, { topic }]) => topic.isInternal !== true)),
+})
+
 /** The name that the broker knows, for example `embudo.leads`. */
 export const topicName = (prefix: string, topic: { readonly name: string }): string =>
   `${prefix}${topic.name}`

@@ -22,6 +22,8 @@ export interface TopicDefinition<Name extends TopicName = TopicName, Subject ext
    * Default 100,000. Fixed once the topic has been read: a rebuild would drop others than were dropped live.
    */
   readonly duplicatesWithin?: number
+  /** Its events are embudo's own: nobody else may send them. */
+  readonly isInternal?: boolean
 }
 
 /** Throws `topic_definition` for what is no window: each record of it takes 25 bytes a partition and reader. */

@@ -128,6 +128,7 @@ const describedTags: Readonly<Record<string, string>> = {
   Reading: 'Read models in Postgres: pages, filters, single rows.',
   Analytics: 'Questions over all events, answered by ClickHouse.',
   Projections: 'What derives the read models from the log: where it stands, and building it anew.',
+  'Dead letters': 'Records that a projection could not apply: why, and what is decided about them.',
   Sagas: 'Processes that act on the outside world, and undo what they did when a step fails.',
   Operating: 'Health and metrics.',
 }

@@ -34,6 +34,7 @@ const statusByCode: Readonly<Record<string, number>> = {
   method_not_allowed: 405,
   body_timeout: 408,
   event_parked: 409,
+  letter_settled: 409,
   rebuild_running: 409,
   not_rebuildable: 409,
   log_beginning_lost: 409,

@@ -34,7 +34,8 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
       signal: AbortSignal.timeout(5_000),
       headers: { ...(request.headers as Record<string, string> | undefined), ...authorization(auth) },
     })
-    if (response.status === 404 && path.startsWith('schemas/')) {
+    // Anything may answer 404 on its way up; only the registry itself knows that it has no such schema.
+    if (response.status === 404 && (await errorCodeOf(response)) === schemaNotFound) {
       throw new EmbudoError(
         'schema_unknown',
         `the registry at ${url} has no ${path}; was the record written with another registry?`,
@@ -100,7 +101,9 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
         )
       }
       try {
-        const { schema } = (await (await ask(`schemas/ids/${schemaId}`)).json()) as { schema: string }
+        const { schema, schemaType } = (await (await ask(`schemas/ids/${schemaId}`)).json()) as Registered
+        if (schemaType !== undefined && schemaType !== 'AVRO')
+          throw new EmbudoError('schema_foreign', `schema ${schemaId} is ${schemaType}, and no Avro`)
         return JSON.parse(schema) as AvroRecord
       } catch (cause) {
         throw registryError(cause, `schema ${schemaId}`, url)
@@ -115,6 +118,20 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
       }
     },
   }
+}
+
+interface Registered {
+  readonly schema: string
+  /** Absent where it is Avro. */
+  readonly schemaType?: string
+}
+
+/** Of Confluent's interface. */
+const schemaNotFound = 40_403
+
+const errorCodeOf = async (response: Response): Promise<unknown> => {
+  const answer: unknown = await response.json().catch(() => undefined)
+  return (answer as { error_code?: unknown } | null | undefined)?.error_code
 }
 
 const authorization = (auth: RegistryOptions['auth']): Record<string, string> =>

@@ -3,6 +3,7 @@ import type { Logger } from 'pino'
 import { type Consumer, startConsumer } from '../consumer/consumer.ts'
 import type { Membership } from '../consumer/membership.ts'
 import { readPositions } from '../consumer/positions.ts'
+import type { Corrections } from '../dead-letter/correction.ts'
 import { topicName } from '../define/catalog.ts'
 import { messageOf } from '../define/error.ts'
 import type { Codec } from '../log/codec.ts'
@@ -11,7 +12,7 @@ import type { ObserveBatches } from '../telemetry/observers.ts'
 import type { PostgresProjection } from './definition.ts'
 import { beginGeneration, ensureFirstGeneration, type Generation, listGenerations } from './generations.ts'
 import { dropRetired, prepareGeneration } from './postgres/prepare.ts'
-import { type ProjectorParts, projectReadModel, projectTally } from './postgres/projector.ts'
+import { type ProjectorParts, project } from './postgres/projector.ts'
 import { switchGeneration } from './postgres/switch.ts'
 import { quote, tableOf } from './postgres/table.ts'
 
@@ -25,6 +26,8 @@ export interface ManagerParts {
   readonly prefix: string
   readonly batchRecords: number
   readonly cacheRows: number
+  readonly corrections: Corrections
+  readonly maxPoisonedShare: number
   readonly observe: ObserveBatches
   readonly everyMs?: number
 }
@@ -61,10 +64,7 @@ export const startProjections = async (
       cacheRows: Math.ceil(parts.cacheRows / projection.topic.partitions),
       observe: (batches) => parts.observe(projection.name, batches),
     }
-    const run =
-      projection.kind === 'tally'
-        ? projectTally(projection, projector)
-        : projectReadModel(projection, projector)
+    const run = project(projection, projector)
     return await startConsumer(
       { reader: projection.name, generation, topics: [projection.topic], run },
       parts,

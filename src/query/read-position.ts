@@ -3,8 +3,18 @@ import { EmbudoError } from '../define/error.ts'
 /** Next offsets of a model's live generation, by `<topic>:<partition>`. */
 export type ReadPositions = (model: string) => Promise<ReadonlyMap<string, number>>
 
+/** The first of these records that the model's live generation has parked, or that waits behind such a one. */
+export type FindParked = (model: string, places: readonly Place[]) => Promise<Place | undefined>
+
+interface Place {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
+}
+
 export interface ReadWaitParts {
   readonly readPositions: ReadPositions
+  readonly findParked: FindParked
   readonly readWaitMs: number
   readonly nowMs: () => number
   readonly wait: (ms: number) => Promise<void>
@@ -13,7 +23,8 @@ export interface ReadWaitParts {
 /**
  * Read your own writes: resolves once the model has applied what the header `Embudo-Position` names. Places in
  * topics that the model does not read are no concern of its; one without a topic reads all. Throws `bad_position`,
- * also for partitions that do not exist, and `position_not_reached` when the wait is over.
+ * also for partitions that do not exist, `position_not_reached` when the wait is over, and `event_parked` where what
+ * was written waits as a dead letter.
  */
 export const waitForPosition = async (
   parts: ReadWaitParts,
@@ -34,7 +45,7 @@ export const waitForPosition = async (
     const behind = wanted.filter(
       ({ topic, partition, offset }) => (applied.get(`${topic}:${partition}`) ?? 0) <= offset,
     )
-    if (behind.length === 0) return
+    if (behind.length === 0) return await expectNoneParked(parts, model.name, wanted)
     const leftMs = deadline - parts.nowMs()
     if (leftMs <= 0) {
       const { topic, partition, offset } = behind[0]!
@@ -50,8 +61,23 @@ export const waitForPosition = async (
   }
 }
 
+const expectNoneParked = async (
+  { findParked }: ReadWaitParts,
+  model: string,
+  wanted: readonly Place[],
+): Promise<void> => {
+  const parked = await findParked(model, wanted)
+  if (parked === undefined) return
+  const { topic, partition, offset } = parked
+  throw new EmbudoError(
+    'event_parked',
+    `${model} could not apply ${topic}:${partition}:${offset}: it waits as a dead letter (GET /api/dead-letters?projection=${model})`,
+    { facts: { topic, partition, offset } },
+  )
+}
+
 /** `embudo.leads:3:1042, embudo.leads:5:77` */
-export const parsePositions = (header: string): { topic: string; partition: number; offset: number }[] =>
+export const parsePositions = (header: string): Place[] =>
   header.split(',').map((text) => {
     const match = /^\s*([\w.-]{1,249}):(\d{1,9}):(\d{1,15})\s*$/.exec(text)
     if (match === null)

@@ -71,7 +71,7 @@ describe('the ClickHouse sink', () => {
     const slow = world.clickhouse.command({
       query:
         'INSERT INTO webinar_attended_g1 (_topic, _partition, _offset, _type) ' +
-        "SELECT {topic:String}, 0, number + sleepEachRow(1), 'webinar_attended' FROM numbers(1)",
+        "SELECT {topic:String}, 0, number + sleepEachRow(3), 'webinar_attended' FROM numbers(1)",
       query_params: { topic: story.topic },
       query_id: `embudo:events:1:slow-${story.prefix}`,
     })

@@ -43,12 +43,13 @@ create table embudo.dead_letters (
   cause text not null check (cause in ('poison', 'behind')),
   code text,
   error text,
-  -- `open`: waits. `retrying`: is written with the next flush (ClickHouse). `applied`, `discarded`: settled.
-  state text not null default 'open' check (state in ('open', 'retrying', 'applied', 'discarded')),
+  -- `open`: waits. `deciding`: a decision is on its way into the log. `retrying`: is written with the next flush (ClickHouse). `applied`, `discarded`: settled.
+  state text not null default 'open' check (state in ('open', 'deciding', 'retrying', 'applied', 'discarded')),
   attempts integer not null default 1,
   parked_at timestamptz not null default now(),
+  decided_at timestamptz,
   settled_at timestamptz,
   unique (reader, generation, topic, partition, "offset")
 );
 create index dead_letters_open on embudo.dead_letters (reader, generation, topic, partition, subject, "offset")
-  where state in ('open', 'retrying');
+  where state in ('open', 'deciding', 'retrying');

@@ -4,6 +4,7 @@ import type { DomainEvent } from '../../define/event.ts'
 import { addMoney, compareMoney } from '../../define/money.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { Measure, TallyDefinition } from '../../define/tally.ts'
+import { type RowCheck, rowCheck } from './row-check.ts'
 
 /** A row as it is known: whether the table has it, and what it holds; `row` is null where it does not. */
 export interface KnownRow {
@@ -21,7 +22,9 @@ export const evolveRow = (
   if (evolve === undefined) return known ?? absent
   const before = known?.row ?? firstRow(model, event.subject)
   try {
-    return { stored: known?.stored ?? false, row: evolve(before, event as DomainEvent<never>) }
+    const row = evolve(before, event as DomainEvent<never>)
+    if (row !== null) checkOf(model)(row, known?.row ?? undefined)
+    return { stored: known?.stored ?? false, row }
   } catch (cause) {
     throw foldFailed(model, event, cause)
   }
@@ -39,6 +42,7 @@ export const countEvent = (
   let counted: Readonly<Record<string, unknown>> | null
   try {
     counted = count(event as DomainEvent<never>)
+    if (counted !== null) checkOf(tally)({ ...zeroes(tally), ...counted })
   } catch (cause) {
     throw foldFailed(tally, event, cause)
   }
@@ -52,6 +56,14 @@ export const countEvent = (
   else
     for (const [name, measure] of Object.entries(tally.measures))
       row[name] = combined(measure, tally.columns[name]!, row[name], counted[name])
+}
+
+const checks = new WeakMap<object, RowCheck>()
+
+const checkOf = (projection: ReadModelDefinition | TallyDefinition): RowCheck => {
+  const made = checks.get(projection) ?? rowCheck(projection.columns)
+  checks.set(projection, made)
+  return made
 }
 
 const absent: KnownRow = { stored: false, row: null }

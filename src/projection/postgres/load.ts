@@ -1,16 +1,17 @@
 import pg from 'pg'
+import type { Sql } from '../../consumer/positions.ts'
 import type { Row } from '../../define/read-model.ts'
 import type { Table } from './table.ts'
 
 /** The rows of the keys that the table has, in the form that folds see: what was written is what is read. */
 export const loadRows = async (
-  pool: pg.Pool,
+  sql: Sql,
   table: Table,
   keys: readonly string[],
 ): Promise<Map<string, Row>> => {
   const key = table.keys[0]!
   const columns = table.columns.map((column) => column.quoted).join(', ')
-  const { rows } = await pool.query<Row>({
+  const { rows } = await sql.query<Row>({
     text: `select ${columns} from ${table.name} where ${key.quoted} = any($1::${key.type}[])`,
     values: [keys],
     types: foldTypes,

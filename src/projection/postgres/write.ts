@@ -1,4 +1,3 @@
-import type { Pool } from 'pg'
 import {
   type Advance,
   movedTo,
@@ -6,7 +5,9 @@ import {
   movingSql,
   type Position,
   positionMoved,
+  type Sql,
 } from '../../consumer/positions.ts'
+import { letterArrays, letterColumns, type NewLetter } from '../../dead-letter/letters.ts'
 import type { Row } from '../../define/read-model.ts'
 import type { Measure } from '../../define/tally.ts'
 import { arrayLiteral } from './array-literal.ts'
@@ -28,13 +29,15 @@ const moved = `moved as (${movingSql} returning 1)`
 
 /** Throws `position_moved` (retriable) where this process no longer owns the partition. */
 export const writeRows = async (
-  pool: Pool,
+  sql: Sql,
   table: Table,
   position: Position,
   next: Advance,
   changes: RowChanges,
+  letters: readonly NewLetter[],
 ): Promise<Position> => {
   const statement = new Statement(position, next)
+  statement.park(letters)
   const key = table.keys[0]!
   if (changes.inserted.length > 0) {
     const columns = table.columns.map((column) => column.quoted).join(', ')
@@ -59,19 +62,21 @@ export const writeRows = async (
       `delete from ${table.name} where ${key.quoted} = any(${keys}::${key.type}[]) and exists (select from moved)`,
     )
   }
-  return await statement.run(pool, position, next)
+  return await statement.run(sql, position, next)
 }
 
 /** Adds partial sums, minima and maxima to the partial rows of this partition. */
 export const writeCounts = async (
-  pool: Pool,
+  sql: Sql,
   table: Table,
   measures: Readonly<Record<string, Measure>>,
   position: Position,
   next: Advance,
   rows: readonly Row[],
+  letters: readonly NewLetter[],
 ): Promise<Position> => {
   const statement = new Statement(position, next)
+  statement.park(letters)
   if (rows.length > 0) {
     const columns = table.columns.map((column) => column.quoted).join(', ')
     const set = table.others.map(
@@ -84,7 +89,7 @@ export const writeCounts = async (
       on conflict (${table.keys.map((key) => key.quoted).join(', ')}) do update set ${set.join(', ')}`,
     )
   }
-  return await statement.run(pool, position, next)
+  return await statement.run(sql, position, next)
 }
 
 /** Minima and maxima pass over null; a sum takes null as nothing. */
@@ -121,9 +126,23 @@ class Statement {
     this.#parts.push(`${name} as (${sql})`)
   }
 
-  async run(pool: Pool, position: Position, next: Advance): Promise<Position> {
-    const sql = `with ${this.#parts.join(',\n')}\nselect count(*)::integer as moved from moved`
-    const { rows } = await pool.query<{ moved: number }>(sql, this.#parameters)
+  /** In the same statement: the position moves behind them. */
+  park(letters: readonly NewLetter[]): void {
+    if (letters.length === 0) return
+    const arrays = letterArrays(letters).map(
+      (values, index) => `${this.parameter(values)}::${letterColumns[index]![1]}[]`,
+    )
+    this.add(
+      'parked',
+      `insert into embudo.dead_letters (reader, generation, topic, partition, ${letterColumns.map(([name]) => name).join(', ')})
+      select $3, $4::integer, $5, $6::integer, r.* from unnest(${arrays.join(', ')}) as r where exists (select from moved)
+      on conflict do nothing`,
+    )
+  }
+
+  async run(sql: Sql, position: Position, next: Advance): Promise<Position> {
+    const text = `with ${this.#parts.join(',\n')}\nselect count(*)::integer as moved from moved`
+    const { rows } = await sql.query<{ moved: number }>(text, this.#parameters)
     if (rows[0]!.moved !== 1) throw positionMoved(position)
     return movedTo(position, next)
   }

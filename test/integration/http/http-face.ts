@@ -69,6 +69,7 @@ export const startFace = async (options: FaceOptions = {}) => {
     pool,
     personal: passThrough,
     readPositions: async () => options.positions?.() ?? new Map<string, number>(),
+    findParked: async () => undefined,
     readWaitMs: options.readWaitMs ?? 200,
     nowMs: Date.now,
     wait: (ms: number) => delay(ms),

@@ -4,6 +4,8 @@ import { pino } from 'pino'
 import * as generated from '../../../schemas/events.generated.ts'
 import type { Consumer } from '../../../src/consumer/consumer.ts'
 import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
+import type { Corrections } from '../../../src/dead-letter/correction.ts'
+import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
 import { Codec } from '../../../src/log/codec.ts'
@@ -98,6 +100,7 @@ export interface ProjectorOptions {
   readonly pool: Pool
   readonly projections: readonly PostgresProjection[]
   readonly membership?: Membership
+  readonly corrections?: Corrections
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
@@ -111,6 +114,8 @@ export const startProjector = (options: ProjectorOptions): Promise<ProjectionMan
     batchRecords: 1_000,
     cacheRows: 10_000,
     observe: () => () => {},
+    corrections: noCorrections,
+    maxPoisonedShare: 0.1,
     everyMs: 25,
     ...options,
   })

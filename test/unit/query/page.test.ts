@@ -88,6 +88,7 @@ describe('waiting for a position', () => {
     let now = 0
     const parts = {
       readPositions: async () => new Map([['t:0', answers.shift() ?? 0]]),
+      findParked: async () => undefined,
       readWaitMs: 50,
       nowMs: () => now,
       wait: async (ms: number) => {
@@ -110,6 +111,7 @@ describe('waiting for a position', () => {
   it('refuses a partition that the model does not have, rather than have a caller wait for ever', async () => {
     const parts = {
       readPositions: async () => new Map([['t:0', 3]]),
+      findParked: async () => undefined,
       readWaitMs: 1_000,
       nowMs: () => 0,
       wait: async () => {},
