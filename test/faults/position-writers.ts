@@ -1,15 +1,18 @@
-import type { Pool, PoolClient } from 'pg'
+import type { Pool } from 'pg'
 import {
   type Advance,
   type PartitionOf,
   type Position,
   raiseEpoch,
   type Sql,
+  seizePosition,
 } from '../../src/consumer/positions.ts'
+import type { NewLetter } from '../../src/dead-letter/letters.ts'
 import type { ReadModelDefinition } from '../../src/define/read-model.ts'
 import { sum, type TallyDefinition, tally } from '../../src/define/tally.ts'
 import { transaction } from '../../src/postgres/transaction.ts'
 import { loadRows } from '../../src/projection/postgres/load.ts'
+import { parkedSubjects } from '../../src/projection/postgres/parked.ts'
 import { switchGeneration } from '../../src/projection/postgres/switch.ts'
 import { type Table, tableOf } from '../../src/projection/postgres/table.ts'
 import { writeCounts, writeRows } from '../../src/projection/postgres/write.ts'
@@ -22,7 +25,7 @@ import type { Writer } from './every-order.ts'
  */
 
 /** What is folded: a record's offset is its place. */
-export type History = readonly { readonly key: string; readonly poison?: boolean }[]
+export type History = readonly { readonly key: string }[]
 
 /** Each row tells which offsets were applied to it, in which order: what is lost, doubled or swapped shows. */
 export const trails: ReadModelDefinition = {
@@ -73,6 +76,19 @@ export const foldTrails = (
   return rows
 }
 
+const letter = (offset: number, subject: string): NewLetter => ({
+  ...{
+    offset,
+    subject,
+    type: undefined,
+    key: Buffer.from(subject),
+    value: null,
+    headers: {},
+    appendedAtMs: 0,
+  },
+  ...{ state: 'open', cause: 'behind', code: undefined, error: undefined },
+})
+
 const behind = (position: Position, applied: number, deadLettered = 0): Advance => ({
   nextOffset: position.nextOffset + applied + deadLettered,
   mark: '',
@@ -84,7 +100,11 @@ export interface Projecting {
   readonly generation?: number
   readonly batch: number
   /** It is at work already, at this position, and has seen the rows. */
-  readonly running?: { readonly nextOffset: number; readonly rows: Readonly<Record<string, string>> }
+  readonly running?: {
+    readonly nextOffset: number
+    readonly rows: Readonly<Record<string, string>>
+    readonly parked?: readonly string[]
+  }
   /** How often it takes the partition over once more, after it was told that it is another's. */
   readonly again: number
 }
@@ -95,10 +115,18 @@ export const projector =
   async (pool) => {
     const of = placeOf(trails.name, generation)
     const table = tableOf(trails, generation)
-    const run = async (start: Position, cache: Map<string, Row | undefined>): Promise<void> => {
+    const run = async (
+      start: Position,
+      cache: Map<string, Row | undefined>,
+      parked: readonly string[],
+    ): Promise<void> => {
       let position = start
       while (position.nextOffset < history.length) {
-        const records = [...history.entries()].slice(position.nextOffset, position.nextOffset + batch)
+        const read = [...history.entries()].slice(position.nextOffset, position.nextOffset + batch)
+        const records = read.filter(([, { key }]) => !parked.includes(key))
+        const letters = read
+          .filter(([, { key }]) => parked.includes(key))
+          .map(([offset, { key }]) => letter(offset, key))
         const missing = [...new Set(records.map(([, { key }]) => key))].filter((key) => !cache.has(key))
         if (missing.length > 0) {
           const loaded = await loadRows(pool, table, missing)
@@ -109,11 +137,13 @@ export const projector =
         const keys = [...new Set(records.map(([, { key }]) => key))].toSorted()
         const isStored = (key: string) => before.get(key) !== undefined
         const rowsOf = (those: readonly string[]) => those.map((key) => ({ ...cache.get(key)! }))
-        position = await writeRows(pool, table, position, behind(position, records.length), {
+        const changes = {
           inserted: rowsOf(keys.filter((key) => !isStored(key))),
           updated: rowsOf(keys.filter(isStored)),
           deleted: [],
-        })
+        }
+        const to = behind(position, records.length, letters.length)
+        position = await writeRows(pool, table, position, to, changes, letters)
       }
     }
     const rows = Object.entries(running?.rows ?? {}).map(([key, trail]) => [key, { key, trail }] as const)
@@ -121,7 +151,9 @@ export const projector =
       running === undefined ? undefined : { ...of, nextOffset: running.nextOffset, epoch: 1, mark: '' }
     for (let left = again; ; left--) {
       try {
-        return await run(start ?? (await raiseEpoch(pool, of, 0)), new Map(start === undefined ? [] : rows))
+        if (start !== undefined) return await run(start, new Map(rows), running?.parked ?? [])
+        const taken = await raiseEpoch(pool, of, 0)
+        return await run(taken, new Map(), [...(await parkedSubjects(pool, of))])
       } catch (error) {
         if ((error as { code?: string }).code !== 'position_moved') throw error
         if (left === 0) return
@@ -153,6 +185,7 @@ export const counter =
             position,
             behind(position, records.length),
             counts,
+            [],
           )
         }
         return
@@ -162,30 +195,6 @@ export const counter =
       }
     }
   }
-
-/** What every writer out of band does first: nobody moves the position from here on, and caches are void after it. */
-const lockedPosition = async (
-  client: PoolClient,
-  { reader, generation, topic, partition }: PartitionOf,
-): Promise<number> => {
-  const { rows } = await client.query<{ next_offset: string }>(
-    `select next_offset from embudo.positions
-     where reader = $1 and generation = $2 and topic = $3 and partition = $4 for update`,
-    [reader, generation, topic, partition],
-  )
-  return Number(rows[0]!.next_offset)
-}
-
-const raiseLocked = async (
-  client: PoolClient,
-  { reader, generation, topic, partition }: PartitionOf,
-): Promise<void> => {
-  await client.query(
-    `update embudo.positions set epoch = epoch + 1
-     where reader = $1 and generation = $2 and topic = $3 and partition = $4`,
-    [reader, generation, topic, partition],
-  )
-}
 
 const putRow = async (client: Sql, { name }: Table, { key, trail }: Row): Promise<void> => {
   await client.query(
@@ -200,9 +209,8 @@ export const repair =
   (pool: Pool) =>
     transaction(pool, async (client) => {
       const of = placeOf(trails.name)
-      const end = await lockedPosition(client, of)
-      const trail = foldTrails(history, end)[key]
-      await raiseLocked(client, of)
+      const { nextOffset } = (await seizePosition(client, of))!
+      const trail = foldTrails(history, nextOffset)[key]
       if (trail !== undefined) await putRow(client, tableOf(trails, 1), { key, trail })
     })
 
@@ -213,7 +221,7 @@ export const release =
     transaction(pool, async (client) => {
       const of = placeOf(trails.name)
       const table = tableOf(trails, 1)
-      await lockedPosition(client, of)
+      await seizePosition(client, of)
       const { rows: letters } = await client.query<{ offset: string }>(
         `select "offset" from embudo.dead_letters where reader = $1 and subject = $2 and state = 'open' order by "offset"`,
         [of.reader, key],
@@ -223,7 +231,7 @@ export const release =
       let row = rows[0]
       for (const { offset } of letters) row = folded(row, key, Number(offset))
       await client.query(
-        `update embudo.positions set epoch = epoch + 1, applied = applied + $2, dead_lettered = dead_lettered - $2
+        `update embudo.positions set applied = applied + $2, dead_lettered = dead_lettered - $2
          where reader = $1`,
         [of.reader, letters.length],
       )

@@ -14,6 +14,8 @@ export interface LogRecord {
   readonly type: string
   readonly time: string
   readonly data: Readonly<Record<string, unknown>>
+  /** Its bytes are no event. */
+  readonly isPoison?: boolean
 }
 
 const patienceMs = 120_000
@@ -21,7 +23,11 @@ const patienceMs = 120_000
 type Addresses = Pick<RunFile, 'kafka' | 'registry'>
 
 /** From the beginning to where the topics end now, in the order of each partition. */
-export const readLog = async (addresses: Addresses, wanted?: readonly string[]): Promise<LogRecord[]> => {
+export const readLog = async (
+  addresses: Addresses,
+  wanted?: readonly string[],
+  { mayHoldPoison = false } = {},
+): Promise<LogRecord[]> => {
   const kafka = new Kafka({ brokers: addresses.kafka.split(','), logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
   await admin.connect()
@@ -34,6 +40,14 @@ export const readLog = async (addresses: Addresses, wanted?: readonly string[]):
   if (missing === 0) return []
 
   const decode = decoder(addresses.registry)
+  const read = async (value: Buffer): Promise<Pick<LogRecord, 'data' | 'isPoison'>> => {
+    try {
+      return { data: await decode(value), isPoison: false }
+    } catch (error) {
+      if (!mayHoldPoison) throw error
+      return { data: {}, isPoison: true }
+    }
+  }
   const records: LogRecord[] = []
   const consumer = kafka.consumer({ groupId: `reader-${process.pid}-${performance.now()}` })
   await consumer.connect()
@@ -56,7 +70,7 @@ export const readLog = async (addresses: Addresses, wanted?: readonly string[]):
             source: text.ce_source ?? '',
             type: text.ce_type ?? '',
             time: text.ce_time ?? '',
-            data: await decode(value ?? Buffer.alloc(0)),
+            ...(await read(value ?? Buffer.alloc(0))),
           })
         }
       } catch (error) {
