@@ -100,9 +100,13 @@ export const expectInClickhouseOnce = async (
 interface Projections {
   readonly items: readonly {
     readonly name: string
+    readonly state: string
     readonly lag: number
     readonly rebuild: unknown
     readonly positions: readonly {
+      readonly topic: string
+      readonly partition: number
+      readonly lag: number
       readonly end: number
       readonly state: string
       readonly error: string | null
