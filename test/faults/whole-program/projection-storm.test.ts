@@ -183,7 +183,7 @@ it(
     await expectCounted(log, counting, stores)
     await expectReconciled(copy.folder, { ...settings, EMBUDO_PORT: new URL(run.http).port })
   },
-  extent({ full: 3_600_000, short: 400_000 }),
+  extent({ full: 3_600_000, short: 900_000 }),
 )
 
 const shuffled = (random: () => number): Fault[] =>

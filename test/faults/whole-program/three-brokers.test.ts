@@ -76,5 +76,5 @@ it(
     const said = Object.entries(counts).map(([name, count]) => `${name} ${count}`)
     stderr.write(`three brokers, seed ${seed}, one lost ${losses} times: ${said.join(', ')}\n`)
   },
-  extent({ full: 1_200_000, short: 300_000 }),
+  extent({ full: 1_200_000, short: 600_000 }),
 )
