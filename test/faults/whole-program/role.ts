@@ -87,8 +87,11 @@ export class Role implements AsyncDisposable {
       throw new Error(`${this.#roles} ended before it served:\n${this.#said}`)
     })
     const told = once(child, 'message', { signal }) as Promise<[{ ready: string }]>
-    const [{ ready }] = await Promise.race([told, ended])
     ended.catch(() => {})
+    const [{ ready }] = await Promise.race([told, ended]).catch((error: unknown) => {
+      child.kill('SIGKILL')
+      throw error
+    })
     child.once('exit', () => {
       this.#hasDied ||= !this.#isToEnd
     })
