@@ -122,7 +122,7 @@ export class KafkaReader implements LogReader {
     lane.busyLeaders.add(leader)
     for (const stream of streams) {
       stream.isInFlight = true
-      if (startedAt - stream.answeredAt > TRUSTED_MS) stream.doubt()
+      if (startedAt - stream.askedAt > TRUSTED_MS) stream.doubt()
     }
     try {
       const connection = await lane.connections.to(leader)
@@ -138,7 +138,7 @@ export class KafkaReader implements LogReader {
       const byPlace = new Map(parts.map((part) => [`${part.topic}/${part.partition}`, part]))
       for (const stream of streams) {
         const part = byPlace.get(`${stream.topic}/${stream.partition}`)
-        if (part && !stream.isClosed) this.#receive(stream, part)
+        if (part && !stream.isClosed) this.#receive(stream, part, startedAt)
       }
     } catch (error) {
       this.#postpone(streams, messageOf(error))
@@ -155,13 +155,13 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  #receive(stream: PartitionStream, part: FetchedPart): void {
+  #receive(stream: PartitionStream, part: FetchedPart, askedAt: number): void {
     if (part.errorCode === KAFKA.none && part.bytes.length === 0 && stream.isDoubted) {
       stream.isPostponed = true
       void this.#explain(stream)
     } else if (part.errorCode === KAFKA.none) {
       stream.failures = 0
-      stream.answeredAt = this.#parts.clock.now()
+      stream.askedAt = askedAt
       if (part.bytes.length > 0) this.#toTheEnd(stream)
       try {
         stream.push(part)
@@ -278,5 +278,6 @@ const BEHIND_WAIT_MS = 10
 // by every reader. One that comes after a pause is fetched at once.
 const AT_END_EVERY_MS = 10
 const UNKNOWN_GRACE_MS = 1_000
-// A topic cannot be deleted, made again and filled within it. Whoever asks later may have stood still meanwhile.
-const TRUSTED_MS = 250
+// From one fetch to the next, twice what a broker waits for records. A topic is hardly deleted, made again and filled
+// within it; whoever asks later may have stood still meanwhile.
+const TRUSTED_MS = 500

@@ -15,8 +15,8 @@ export class PartitionStream {
   isPostponed = false
   failures = 0
   unknownSince: number | undefined
-  /** When it was last told what there is. */
-  answeredAt = Number.NEGATIVE_INFINITY
+  /** When the fetch was sent that was answered last: an answer may have lain there while this process stood still. */
+  askedAt = Number.NEGATIVE_INFINITY
   readonly #checkCrc: boolean
   readonly #fetched: Fetched[] = []
   #bufferedBytes = 0

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
 import { createClient } from '@clickhouse/client'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
@@ -12,6 +13,8 @@ import { Stores } from './stores.ts'
 const partitions = 6
 const readers = ['events', 'lead_profile', 'webinar_stats']
 const batch = 120
+/** Shorter than its membership lasts: nobody else takes its partitions and looks. */
+const standstillMs = 2_000
 
 const parts = inject('parts')
 const kafka = new Kafka({ brokers: parts.kafkaBrokers.split(','), logLevel: logLevel.NOTHING })
@@ -147,9 +150,11 @@ describe('a log that is not the one that was read', { timeout: 240_000 }, () => 
     await using at = await readToItsEnd()
     const before = await at.rows()
     at.worker.signal('SIGSTOP')
+    const goesOn = delay(standstillMs)
     await at.makeTopicAgain()
     await at.send()
     await at.send()
+    await goesOn
     at.worker.signal('SIGCONT')
     await expectNoticed(at, before, /is not the log that|reaches from|There is no/)
   })

@@ -87,7 +87,9 @@ export class Role implements AsyncDisposable {
       throw new Error(`${this.#roles} ended before it served:\n${this.#said}`)
     })
     const told = once(child, 'message', { signal }) as Promise<[{ ready: string }]>
+    // Only one of them is waited for.
     ended.catch(() => {})
+    told.catch(() => {})
     const [{ ready }] = await Promise.race([told, ended]).catch((error: unknown) => {
       child.kill('SIGKILL')
       throw error
