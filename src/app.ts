@@ -3,13 +3,15 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
-import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
-import pg from 'pg'
+import type { ClickHouseClient } from '@clickhouse/client'
+import type pg from 'pg'
 import type { Logger } from 'pino'
 import { corrections as correctionsTopic } from '../schemas/corrections/topic.ts'
 import * as generated from '../schemas/events.generated.ts'
 import type { Config } from './config.ts'
+import { makeFeeds } from './consumer/feeds.ts'
 import { joinMembership } from './consumer/membership.ts'
+import { mirrorPositions } from './consumer/mirror.ts'
 import { type FollowedCorrections, readCorrections } from './dead-letter/corrections.ts'
 import { letterDecisions } from './dead-letter/decide.ts'
 import { encodeEdit, shownData } from './dead-letter/edit.ts'
@@ -21,7 +23,10 @@ import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
 import { type DeadLetterOperations, deadLetterRoutes } from './http/dead-letter-routes.ts'
 import { healthOf } from './http/health.ts'
-import { type HealthOperations, healthRoutes, projectionRoutes, sagaRoutes } from './http/operations.ts'
+import { type HealthOperations, healthRoutes, sagaRoutes } from './http/operations.ts'
+import { projectionRoutes } from './http/projection-routes.ts'
+import { reconciliationRoutes } from './http/reconciliation-routes.ts'
+import { repairRoutes } from './http/repair-routes.ts'
 import type { Route } from './http/route.ts'
 import { createHttpServer } from './http/server.ts'
 import { ingestion } from './ingest/ingestion.ts'
@@ -33,24 +38,26 @@ import { recordEncoder } from './log/event-record.ts'
 import { kafkaLog } from './log/kafka-log.ts'
 import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
+import { clickhouseClient, kafkaOptions, postgresPool, registryOptions, topicSpec } from './outside.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
 import { startEventTables } from './projection/clickhouse/event-tables.ts'
-import { loadProjections, type PostgresProjection, type Projection } from './projection/definition.ts'
+import { storedCounts } from './projection/clickhouse/stored-counts.ts'
+import { isInPostgres, loadProjections, type Projection } from './projection/definition.ts'
+import { feedsNothing, generationKinds } from './projection/kinds.ts'
 import { letterRelease } from './projection/letters.ts'
+import { projectionLifecycle } from './projection/lifecycle.ts'
 import { startProjections } from './projection/manager.ts'
-import {
-  lagOf,
-  listProjections,
-  livePositions,
-  type ProjectionQueryParts,
-  rebuildProjection,
-} from './projection/queries.ts'
+import { pace } from './projection/pace.ts'
+import { listProjections, livePositions, type ProjectionQueryParts } from './projection/queries.ts'
+import { type ReaderWatch, readerWatch } from './projection/reader-watch.ts'
+import { repairProjection } from './projection/repair.ts'
 import { analyticsRoutes } from './query/analytics/routes.ts'
 import { leadListing } from './query/lead-listing.ts'
 import { leadRoutes } from './query/lead-routes.ts'
 import { readModelRoutes } from './query/read-model-routes.ts'
 import { clickhouseHistory } from './query/subject-history.ts'
+import { sagaReaders } from './saga/intake.ts'
 import { loadSagas } from './saga/load.ts'
 import { countOpenSagas, listSagas, showSaga } from './saga/queries.ts'
 import { startSagas } from './saga/start.ts'
@@ -91,6 +98,7 @@ interface Parts {
   readonly clickhouse: ClickHouseClient
   readonly projections: readonly Projection[]
   readonly sagas: readonly SagaDefinition[]
+  readonly watch: ReaderWatch
 }
 
 /**
@@ -159,6 +167,11 @@ const buildParts = async (
     ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec, corrections },
     ...{ pool, projectionPool, clickhouse, projections, sagas },
     log: measuredLog(log, metrics.append),
+    watch: readerWatch({
+      ...{ log, pool, catalog, prefix, projections, sagas: sagaReaders(sagas, catalog) },
+      countStored: storedCounts(clickhouse),
+      stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
+    }),
   }
 }
 
@@ -214,7 +227,7 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
 }
 
 const readingRoutes = (parts: Parts): Route[] => {
-  const { config, catalog, pool, clickhouse, projections } = parts
+  const { config, catalog, codec, pool, clickhouse, projections } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
   const reading = {
     pool,
@@ -242,10 +255,23 @@ const readingRoutes = (parts: Parts): Route[] => {
         })),
     ...analyticsRoutes({ clickhouse, catalog }),
     ...projectionRoutes({
-      list: () => listProjections(queryParts),
-      rebuild: (name) => rebuildProjection(queryParts, name),
+      list: () => shownProjections(parts),
+      ...projectionLifecycle({
+        ...queryParts,
+        kinds: generationKinds(projections, { ...kindParts(parts), ...feedsNothing }),
+      }),
     }),
+    ...reconciliationRoutes(parts.watch),
     ...deadLetterRoutes(deadLetterOperations(parts)),
+    ...repairRoutes({
+      repair: (name, what, watch) =>
+        repairProjection(
+          { ...queryParts, codec, corrections: async () => parts.corrections },
+          name,
+          what,
+          watch,
+        ),
+    }),
     ...sagaRoutes({
       list: (query) => listSagas(pool, query),
       show: (id) => showSaga(pool, id),
@@ -289,8 +315,16 @@ const deadLetterOperations = (parts: Parts): DeadLetterOperations => {
 const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
   ...{ catalog, pool, log, projections },
   prefix: config.EMBUDO_TOPIC_PREFIX,
-  now: () => new Date(),
 })
+
+const kindParts = ({ config, logger, codec, log, corrections, projectionPool: pool }: Parts) => ({
+  ...{ log, codec, logger, corrections, pool, prefix: config.EMBUDO_TOPIC_PREFIX },
+  maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
+  ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
+})
+
+const shownProjections = async (parts: Parts) =>
+  await parts.watch.withMovement(await listProjections(projectionQueryParts(parts)))
 
 const startWork = async (
   parts: Parts,
@@ -316,19 +350,23 @@ const startWork = async (
   const membership = stack.use(
     await joinMembership({ pool, worker: config.EMBUDO_WORKER_ID ?? randomUUID(), logger }),
   )
-  const shared = { log, codec, catalog, corrections, prefix, membership, logger }
+  const feeds = stack.use(makeFeeds(log))
+  const shared = { log, pool, feeds, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
+  const watching = { membership, logger, metrics, everyMs: config.EMBUDO_RECONCILE_EVERY_MS }
+  stack.use(parts.watch.start({ ...watching, list: () => shownProjections(parts) }))
+  if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions(shared))
   if (roles.has('project')) {
-    metrics.collectLag(() => lagOf(projectionQueryParts(parts)))
-    const models = projections.filter(isInPostgres)
-    const limits = {
-      batchRecords: config.EMBUDO_BATCH_RECORDS,
-      cacheRows: config.EMBUDO_CACHE_ROWS,
-      maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
-    }
-    const isMine = () => membership.owns('dead-letters', '', 0)
+    const isMine = () => membership.ownsDuty('dead-letters')
     stack.use(settleDecided({ pool, corrections, release: letterRelease(parts), isMine, logger }))
-    stack.use(await startProjections(models, { ...shared, ...limits, pool: projectionPool, observe }))
+    const feeding = { membership, feeds, observe, pace: pace() }
+    const kinds = generationKinds(projections, { ...kindParts(parts), ...feeding })
+    const keepPreviousMs = config.EMBUDO_KEEP_PREVIOUS_MS
+    stack.use(
+      await startProjections(projections, {
+        ...{ ...shared, ...feeding, kinds, keepPreviousMs, pool: projectionPool },
+      }),
+    )
     for (const definition of projections) {
       if (definition.kind !== 'event tables') continue
       stack.use(await startEventTables({ ...shared, definition, generation: 1, pool, clickhouse, observe }))
@@ -344,102 +382,27 @@ const startWork = async (
 }
 
 const healthOperations = (
-  { log, registry, pool, clickhouse, metrics, siblings }: Parts,
+  { log, registry, pool, clickhouse, metrics, siblings, watch }: Parts,
   isReady: () => boolean,
 ): HealthOperations => ({
   isReady,
   health: () =>
-    healthOf({
-      kafka: () => log.ping(),
-      registry: () => registry.ping(),
-      postgres: () => pool.query('select 1'),
-      clickhouse: async () => {
-        const answer = await clickhouse.ping()
-        if (!answer.success) throw answer.error
+    healthOf(
+      {
+        kafka: () => log.ping(),
+        registry: () => registry.ping(),
+        postgres: () => pool.query('select 1'),
+        clickhouse: async () => {
+          const answer = await clickhouse.ping()
+          if (!answer.success) throw answer.error
+        },
       },
-    }),
+      { completeness: watch.concern },
+    ),
   metrics: async () => ({
     contentType: metrics.registry.contentType,
     text: await (siblings?.askAll().then(joinExpositions) ?? metrics.registry.metrics()),
   }),
-})
-
-const isInPostgres = (projection: Projection): projection is PostgresProjection =>
-  projection.kind !== 'event tables'
-
-const postgresPool = (config: Config, logger: Logger, synchronousCommit: 'on' | 'off'): pg.Pool => {
-  const pool = new pg.Pool({
-    connectionString: config.DATABASE_URL,
-    max: config.EMBUDO_DATABASE_CONNECTIONS,
-    application_name: 'embudo',
-    options: `-c synchronous_commit=${synchronousCommit} -c timezone=UTC`,
-    connectionTimeoutMillis: 10_000,
-    keepAlive: true,
-  })
-  // An idle connection that breaks is replaced by the next query; without a listener it would end the process.
-  pool.on('error', (error) => logger.warn({ error: error.message }, 'a connection to Postgres broke'))
-  // One that breaks while it is being handed over is reported on itself; its query fails, which is enough.
-  pool.on('connect', (client) => client.on('error', () => {}))
-  return pool
-}
-
-const clickhouseClient = (config: Config): ClickHouseClient =>
-  createClient({
-    url: config.CLICKHOUSE_URL!,
-    application: 'embudo',
-    request_timeout: 60_000,
-    keep_alive: { enabled: true },
-    // Its own lines are none that our log can hold; what fails is thrown, and logged by who asked.
-    log: { level: ClickHouseLogLevel.OFF },
-  })
-
-const registryOptions = (config: Config) => {
-  const {
-    SCHEMA_REGISTRY_URL,
-    SCHEMA_REGISTRY_USERNAME: username,
-    SCHEMA_REGISTRY_PASSWORD: password,
-  } = config
-  return {
-    url: SCHEMA_REGISTRY_URL!,
-    ...(username === undefined ? {} : { auth: { username, password: password ?? '' } }),
-  }
-}
-
-const kafkaOptions = (config: Config) => {
-  const {
-    KAFKA_SASL_MECHANISM: mechanism,
-    KAFKA_SASL_USERNAME: username,
-    KAFKA_SASL_PASSWORD: password,
-  } = config
-  const file = (path: string | undefined) => (path === undefined ? undefined : readFileSync(path, 'utf8'))
-  const tls = {
-    ca: file(config.KAFKA_SSL_CA_FILE),
-    cert: file(config.KAFKA_SSL_CERT_FILE),
-    key: file(config.KAFKA_SSL_KEY_FILE),
-  }
-  return {
-    brokers: config.KAFKA_BROKERS!.split(','),
-    clientId: 'embudo',
-    maxPendingBytes: config.EMBUDO_MAX_PENDING_BYTES,
-    deliveryTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS,
-    compression: config.EMBUDO_COMPRESSION,
-    ...(config.KAFKA_SSL
-      ? { ssl: Object.fromEntries(Object.entries(tls).filter(([, value]) => value !== undefined)) }
-      : {}),
-    ...(mechanism === undefined ? {} : { sasl: { mechanism, username, password } }),
-  }
-}
-
-const topicSpec = (config: Config, topic: Catalog['topics'][number]) => ({
-  topic: topicName(config.EMBUDO_TOPIC_PREFIX, topic),
-  partitions: topic.partitions,
-  replication: config.EMBUDO_REPLICATION,
-  settings: {
-    'retention.ms': String(topic.retentionMs ?? -1),
-    'cleanup.policy': 'delete',
-    'min.insync.replicas': String(config.EMBUDO_REPLICATION > 2 ? 2 : 1),
-    'unclean.leader.election.enable': 'false',
-  },
 })
 
 const packageVersion = (): string =>

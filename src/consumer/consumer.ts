@@ -4,9 +4,10 @@ import type { Logger } from 'pino'
 import { topicName } from '../define/catalog.ts'
 import { EmbudoError, isRetriable, messageOf } from '../define/error.ts'
 import { duplicatesWithin, type TopicDefinition } from '../define/topic.ts'
-import type { Log, LogReader, PartitionBounds } from '../log/port.ts'
-import { type DistinctBatch, distinct } from './distinct.ts'
-import { type IdentityHash, identityHash } from './identity-hash.ts'
+import type { Log } from '../log/port.ts'
+import { boundsOf } from './bounds.ts'
+import type { DistinctBatch } from './distinct.ts'
+import type { Feeds } from './feeds.ts'
 import { verifyMark } from './mark.ts'
 import type { Membership } from './membership.ts'
 import { type PartitionOf, type Position, raiseEpoch } from './positions.ts'
@@ -34,13 +35,14 @@ export interface ConsumerOptions {
 
 export interface ConsumerParts {
   readonly log: Log
+  /** One for all readers of the process. */
+  readonly feeds: Feeds
   /** Of the topics' names. */
   readonly prefix: string
   readonly pool: Pool
   readonly membership: Membership
   readonly logger: Logger
   readonly random?: () => number
-  readonly hash?: IdentityHash
 }
 
 export interface Consumer extends AsyncDisposable {
@@ -48,9 +50,6 @@ export interface Consumer extends AsyncDisposable {
   readonly generation: number
   status(): PartitionStatus[]
 }
-
-/** A process reads dozens of partitions for each reader: this is what each may have fetched ahead. */
-const partitionBufferBytes = 1024 * 1024
 
 /** Runs `run` for each partition that this process owns, for as long as it owns it. */
 export const startConsumer = async (options: ConsumerOptions, parts: ConsumerParts): Promise<Consumer> => {
@@ -62,19 +61,16 @@ export const startConsumer = async (options: ConsumerOptions, parts: ConsumerPar
   }))
   await keepTopicConstants(parts.pool, topics)
   const all = await partitionsOf(log, options, topics)
-  const reader = log.reader({ maxBufferedBytes: partitionBufferBytes })
   const running = new Map<string, Running>()
   let stopped = false
 
-  const hash = parts.hash ?? identityHash()
-
   const settle = (): void => {
-    for (const { of, duplicatesWithin } of all) {
+    for (const { of, topic } of all) {
       const key = `${of.topic}:${of.partition}`
-      const owned = !stopped && membership.owns(of.reader, of.topic, of.partition)
+      const owned = !stopped && membership.owns(of.topic, of.partition)
       const task = running.get(key)
       if (owned && task === undefined) {
-        const started = superviseTask(of, options.run, { ...parts, logger, reader, hash, duplicatesWithin })
+        const started = superviseTask(of, topic, options.run, { ...parts, logger })
         running.set(key, started)
         // A partition given up and taken back while its last batch still ends starts again here.
         void started.done.then(() => {
@@ -98,7 +94,6 @@ export const startConsumer = async (options: ConsumerOptions, parts: ConsumerPar
       const tasks = [...running.values()]
       for (const task of tasks) task.abort.abort()
       await Promise.all(tasks.map((task) => task.done))
-      await reader[Symbol.asyncDispose]()
     },
   }
 }
@@ -112,9 +107,9 @@ interface Running {
 /** Takes the partition, runs it, and after a passing fault waits and takes it again. Never rejects. */
 const superviseTask = (
   of: PartitionOf,
+  topic: TopicConstants,
   run: ConsumerOptions['run'],
-  parts: Required<Pick<ConsumerParts, 'hash'>> &
-    ConsumerParts & { readonly reader: LogReader; readonly duplicatesWithin: number },
+  parts: ConsumerParts,
 ): Running => {
   const abort = new AbortController()
   const { signal } = abort
@@ -126,17 +121,14 @@ const superviseTask = (
   }
 
   const attempt = async (): Promise<void> => {
-    const { position, start } = await takeOver(parts, of, signal)
+    const position = await takeOver(parts, of, signal)
     become('running')
     const ending = new AbortController()
     const ends = AbortSignal.any([signal, ending.signal])
-    const from = position.nextOffset
-    const windowStart = Math.max(start, from - parts.duplicatesWithin)
-    const batches = distinct(parts.reader.read(of.topic, of.partition, windowStart, ends), { ...parts, from })
+    const batches = parts.feeds.read(topic, of.partition, position.nextOffset, ends)
     try {
       await run(position, batches, ends)
     } finally {
-      // The reader reads a partition once at a time: the next attempt begins when this reading has ended.
       ending.abort()
       await batches.return()
     }
@@ -167,37 +159,27 @@ const superviseTask = (
 }
 
 const takeOver = async (
-  { pool, log, reader }: ConsumerParts & { readonly reader: LogReader },
+  { pool, log, feeds }: ConsumerParts,
   of: PartitionOf,
   signal: AbortSignal,
-): Promise<{ readonly position: Position; readonly start: number }> => {
-  const position = await raiseEpoch(pool, of, (await boundsOf(log, of)).start)
+): Promise<Position> => {
+  const position = await raiseEpoch(pool, of, (await boundsOf(log, of.topic, of.partition)).start)
   // Asked again: until the epoch was raised, another could move the position past the end that was seen before.
-  const bounds = await boundsOf(log, of)
-  await verifyMark(position, bounds, reader, signal)
-  return { position, start: bounds.start }
-}
-
-const boundsOf = async (log: Log, of: PartitionOf): Promise<PartitionBounds> => {
-  const bounds = (await log.bounds(of.topic)).find((candidate) => candidate.partition === of.partition)
-  if (bounds === undefined) {
-    throw new EmbudoError('partition_missing', `${of.topic} has no partition ${of.partition}`, {
-      facts: { ...of },
-    })
-  }
-  return bounds
+  const bounds = await boundsOf(log, of.topic, of.partition)
+  await verifyMark(position, bounds, feeds.single, signal)
+  return position
 }
 
 const partitionsOf = async (
   log: Log,
   { reader, generation }: ConsumerOptions,
   topics: readonly TopicConstants[],
-): Promise<{ readonly of: PartitionOf; readonly duplicatesWithin: number }[]> => {
+): Promise<{ readonly of: PartitionOf; readonly topic: TopicConstants }[]> => {
   const partitions = await Promise.all(
-    topics.map(async ({ name, duplicatesWithin }) =>
-      (await log.bounds(name)).map(({ partition }) => ({
-        of: { reader, generation, topic: name, partition },
-        duplicatesWithin,
+    topics.map(async (topic) =>
+      (await log.bounds(topic.name)).map(({ partition }) => ({
+        of: { reader, generation, topic: topic.name, partition },
+        topic,
       })),
     ),
   )

@@ -1,4 +1,4 @@
-import type { LogBatch, LogRecord } from '../log/port.ts'
+import type { LogBatch, LogRecord, WholeRecord } from '../log/port.ts'
 import { DedupWindow } from './dedup-window.ts'
 import type { IdentityHash } from './identity-hash.ts'
 import { markOf } from './mark.ts'
@@ -9,6 +9,29 @@ export interface DistinctBatch extends LogBatch {
   /** The last record of the log's batch, whether it counts or not: a reader stands behind it afterwards. */
   readonly last: LogRecord
   readonly duplicates: number
+}
+
+/** One that can be cut: it knows where it begins, and where the records stand that are no longer in it. */
+export interface WholeBatch extends DistinctBatch {
+  /** The first offset that its counts speak of; the last is that of `last`. */
+  readonly first: number
+  readonly duplicateOffsets: readonly number[]
+}
+
+/** What of a batch stands at `from` or behind it, in exact numbers; `from` is not behind its last record. */
+export const cutBefore = (batch: WholeBatch, from: number): WholeBatch => {
+  if (from <= batch.first) return batch
+  const records = batch.records.slice(firstAtOrBehind(batch.records, from))
+  const duplicateOffsets = batch.duplicateOffsets.filter((offset) => offset >= from)
+  const duplicates = duplicateOffsets.length
+  // Offsets are dense: what is neither a record nor a duplicate is a marker.
+  const markers = Math.min(batch.markers, batch.last.offset + 1 - from - records.length - duplicates)
+  return { ...batch, first: from, records, duplicateOffsets, duplicates, markers }
+}
+
+const firstAtOrBehind = (records: readonly LogRecord[], offset: number): number => {
+  const index = records.findIndex((record) => record.offset >= offset)
+  return index < 0 ? records.length : index
 }
 
 /**
@@ -48,20 +71,25 @@ export interface DistinctOptions {
 export async function* distinct(
   batches: AsyncIterable<LogBatch>,
   { from, duplicatesWithin, hash }: DistinctOptions,
-): AsyncGenerator<DistinctBatch, void, void> {
+): AsyncGenerator<WholeBatch, void, void> {
   const window = new DedupWindow(duplicatesWithin)
   for await (const batch of batches) {
     const last = batch.records.at(-1)
     if (last === undefined) continue
-    const records: LogRecord[] = []
-    let duplicates = 0
+    const records: WholeRecord[] = []
+    const duplicateOffsets: number[] = []
     for (const record of batch.records) {
-      const isDuplicate = window.take(record.offset, hash(record))
-      if (record.offset < from) continue
-      if (isDuplicate) duplicates++
+      if (window.take(record.offset, hash(record))) duplicateOffsets.push(record.offset)
       else records.push(record)
     }
+    if (last.offset < from) continue
     const { topic, partition, highWatermark, markers } = batch
-    if (last.offset >= from) yield { topic, partition, highWatermark, markers, records, last, duplicates }
+    const whole: WholeBatch = {
+      ...{ topic, partition, highWatermark, markers, records, last },
+      first: last.offset + 1 - batch.records.length - markers,
+      duplicates: duplicateOffsets.length,
+      duplicateOffsets,
+    }
+    yield cutBefore(whole, from)
   }
 }

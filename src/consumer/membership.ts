@@ -11,9 +11,21 @@ import { messageOf } from '../define/error.ts'
  */
 export interface Membership extends AsyncDisposable {
   readonly worker: string
-  owns(reader: string, topic: string, partition: number): boolean
+  /** One process reads a partition for all its readers, so that it is fetched once. */
+  owns(topic: string, partition: number): boolean
+  /** For what one process at a time should look after. */
+  ownsDuty(name: string): boolean
   /** Called whenever the set of live processes changes; the answer unsubscribes. */
   onChange(listener: () => void): () => void
+}
+
+/** Of a process that looks on, and owns nothing. */
+export const noMembership: Membership = {
+  worker: '',
+  owns: () => false,
+  ownsDuty: () => false,
+  onChange: () => () => {},
+  async [Symbol.asyncDispose]() {},
 }
 
 export interface MembershipOptions {
@@ -69,7 +81,8 @@ export const joinMembership = async ({
 
   return {
     worker,
-    owns: (reader, topic, partition) => ownerOf(live, `${reader}/${topic}/${partition}`) === worker,
+    owns: (topic, partition) => ownerOf(live, `${topic}/${partition}`) === worker,
+    ownsDuty: (name) => ownerOf(live, name) === worker,
     onChange(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

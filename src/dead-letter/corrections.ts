@@ -1,4 +1,3 @@
-import type { Logger } from 'pino'
 import { topicName } from '../define/catalog.ts'
 import { EmbudoError, messageOf } from '../define/error.ts'
 import type { TopicDefinition } from '../define/topic.ts'
@@ -13,7 +12,7 @@ export interface CorrectionParts {
   readonly prefix: string
   /** Where decisions stand. */
   readonly topic: TopicDefinition
-  readonly logger: Logger
+  readonly logger: { error(facts: object, message: string): void }
 }
 
 export interface FollowedCorrections extends Corrections, AsyncDisposable {

@@ -11,6 +11,7 @@ export type TopicName = keyof EventCatalog & string
 export type EventDataByType = UnionToIntersection<EventCatalog[TopicName]>
 export type EventType = keyof EventDataByType & string
 
+/** Read only, its data too: everybody who reads the event gets this object. */
 export interface DomainEvent<Data = unknown, Type extends string = string> {
   readonly type: Type
   readonly id: string

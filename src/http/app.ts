@@ -47,10 +47,13 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
     app[declared.method](expressPath(declared.path), async (request: Request, response: Response) => {
       const params = parseParameters(declared.params, { ...request.params })
       const query = parseParameters(declared.query, queryOf(request.url))
-      using room = declared.takesJson ? admit?.(request, announced(request)) : undefined
-      const bytes = declared.takesJson ? await bodyOf(request, response, room) : noBytes
-      const body = declared.takesJson ? parsed(bytes) : undefined
-      send(response, await handle({ params, query, body, bytes, headers: request.headers }))
+      const isRead = declared.takesJson === 'optional' ? carriesBody(request) : declared.takesJson === true
+      using room = isRead ? admit?.(request, announced(request)) : undefined
+      const bytes = isRead ? await bodyOf(request, response, room) : noBytes
+      const body = isRead ? parsed(bytes) : undefined
+      const answer = await handle({ params, query, body, bytes, headers: request.headers })
+      if ('pieces' in answer) await sendPieces(response, answer)
+      else send(response, answer)
     })
   }
   for (const [path, methods] of methodsByPath(routes)) {
@@ -77,6 +80,9 @@ export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: 
   return app
 }
 
+const carriesBody = ({ headers }: Request): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+
 const bodyOf = async (request: Request, response: Response, room: Room | undefined): Promise<Buffer> => {
   const type = request.headers['content-type']?.split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json') {
@@ -100,11 +106,32 @@ const announced = (request: Request): number => announcedBytes(request, 'identit
 
 const bodyLimits = { maxBytes: 1024 * 1024, deadlineMs: 30_000 }
 
-const send = (response: Response, answer: Answer): void => {
+type WholeAnswer = Exclude<Answer, { readonly pieces: unknown }>
+
+const send = (response: Response, answer: WholeAnswer): void => {
   response.status(answer.status ?? 200)
   if ('text' in answer) return void response.setHeader('content-type', answer.contentType).end(answer.text)
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value)
   response.setHeader('content-type', 'application/json').end(JSON.stringify(answer.json))
+}
+
+/** One that fails on the way breaks off: its status has been told. */
+const sendPieces = async (
+  response: Response,
+  { pieces, contentType }: Extract<Answer, { readonly pieces: unknown }>,
+): Promise<void> => {
+  for await (const piece of pieces) {
+    // Nobody listens any more: leaving the loop ends what makes the pieces.
+    if (response.destroyed) return
+    if (!response.headersSent) response.setHeader('content-type', contentType)
+    if (!response.write(piece)) {
+      await new Promise<void>((resolve) => {
+        response.once('drain', resolve)
+        response.once('close', resolve)
+      })
+    }
+  }
+  response.end()
 }
 
 const sendTold = (

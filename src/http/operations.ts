@@ -11,31 +11,6 @@ export interface HealthOperations {
   metrics(): Promise<{ readonly contentType: string; readonly text: string }>
 }
 
-export interface ProjectionOperations {
-  list(): Promise<readonly ProjectionStatus[]>
-  /** Throws `unknown_projection`, `rebuild_running`. */
-  rebuild(name: string): Promise<{ readonly generation: number }>
-}
-
-interface ProjectionStatus {
-  readonly name: string
-  readonly kind: string
-  readonly version: number
-  readonly state: string
-  readonly lag: number
-  readonly positions: readonly {
-    readonly topic: string
-    readonly partition: number
-    readonly nextOffset: number
-  }[]
-  readonly rebuild: {
-    readonly state: string
-    readonly percent: number
-    readonly eventsPerSecond: number
-    readonly etaSeconds: number | null
-  } | null
-}
-
 export interface SagaOperations {
   list(
     query: SagaQuery,
@@ -160,89 +135,6 @@ export const healthRoutes = (operations: HealthOperations): Route[] => [
     },
     problems: [],
     handle: operations.metrics,
-  }),
-]
-
-const positionSchema = z.object({
-  topic: z.string(),
-  partition: z.int(),
-  nextOffset: z.number().meta({ description: 'The first record that is not applied.' }),
-  end: z.number().meta({ description: 'One past the last record of the log.' }),
-  lag: z.number(),
-  state: z.string(),
-  worker: z.string().nullable().meta({ description: 'The process that feeds it.' }),
-  error: z.string().nullable(),
-})
-
-const rebuildSchema = z.object({
-  state: z.enum(['replaying', 'catching up', 'failed']),
-  generation: z.int(),
-  percent: z.number(),
-  eventsPerSecond: z.number(),
-  etaSeconds: z.number().nullable(),
-})
-
-const projectionSchema = z
-  .object({
-    name: z.string(),
-    kind: z.enum(['read model', 'tally', 'event tables']),
-    version: z.int(),
-    state: z.enum(['live', 'rebuilding', 'failed']),
-    lag: z.number().meta({ description: 'Records of the log that are not applied yet.' }),
-    positions: z.array(positionSchema).readonly(),
-    rebuild: rebuildSchema.nullable(),
-  })
-  .meta({ id: 'Projection' })
-
-const projectionExample = {
-  name: 'lead_profile',
-  kind: 'read model',
-  version: 1,
-  state: 'rebuilding',
-  lag: 12,
-  positions: [
-    {
-      ...{ topic: 'embudo.leads', partition: 3, nextOffset: 1_030, end: 1_042, lag: 12 },
-      ...{ state: 'live', worker: '018f5c1e-7d3a-7f1b-8c55-0a1b2c3d4e5f', error: null },
-    },
-  ],
-  rebuild: { state: 'replaying', generation: 2, percent: 40, eventsPerSecond: 85_000, etaSeconds: 12 },
-}
-
-export const projectionRoutes = (operations: ProjectionOperations): Route[] => [
-  route({
-    method: 'get',
-    path: '/api/projections',
-    tag: 'Projections',
-    summary: 'Where every projection stands',
-    answers: {
-      200: {
-        description: 'All of them',
-        schema: pageOf(projectionSchema),
-        example: { items: [projectionExample], nextCursor: null },
-      },
-    },
-    problems: [503],
-    handle: async () => ({ json: { items: await operations.list(), nextCursor: null } }),
-  }),
-  route({
-    method: 'post',
-    path: '/api/projections/{name}/rebuild',
-    tag: 'Projections',
-    summary: 'Build a read model anew from the log, beside the one that is read',
-    params: z.object({ name: z.string().meta({ description: 'Of a projection.', example: 'lead_profile' }) }),
-    answers: {
-      202: {
-        description: 'It has begun',
-        schema: z.object({ name: z.string(), generation: z.int() }),
-        example: { name: 'lead_profile', generation: 2 },
-      },
-    },
-    problems: [404, 409, 503],
-    handle: async ({ params: { name } }) => ({
-      status: 202,
-      json: { name, ...(await operations.rebuild(name)) },
-    }),
   }),
 ]
 

@@ -13,8 +13,11 @@ export interface Route {
   readonly query?: z.ZodObject
   /** Request headers, for the document. */
   readonly headers?: z.ZodObject
-  /** Reads the body as JSON; the handler says what is valid, the document below what it looks like. */
-  readonly takesJson?: true
+  /**
+   * Reads the body as JSON; the handler says what is valid, the document below what it looks like. `optional`: a
+   * request without a body is taken too, and its `body` is undefined.
+   */
+  readonly takesJson?: true | 'optional'
   readonly answers: Readonly<Record<number, AnswerDescription>>
   /** Statuses that it may answer with problem details, beside 404 and 500. */
   readonly problems: readonly number[]
@@ -45,6 +48,8 @@ export interface RouteRequest<Params = unknown, Query = unknown> {
 export type Answer =
   | { readonly status?: number; readonly json: unknown; readonly headers?: Readonly<Record<string, string>> }
   | { readonly status?: number; readonly text: string; readonly contentType: string }
+  /** What takes long: 200 once the first piece is there, a problem where making it fails. */
+  | { readonly pieces: AsyncIterable<string>; readonly contentType: string }
 
 interface TypedRoute<P extends z.ZodObject, Q extends z.ZodObject>
   extends Omit<Route, 'params' | 'query' | 'handle'> {

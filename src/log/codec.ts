@@ -100,14 +100,22 @@ export class Codec {
     return writer.read(value)
   }
 
+  /**
+   * Decoded once and kept with the record: every fold, tally and saga that reads it gets the same event, and none may
+   * change it.
+   */
   event(record: LogRecord, topic: string, partition: number): DomainEvent<Record<string, unknown>> {
+    const { decoded } = record
+    if (decoded instanceof RecordEvent && decoded.codec === this) return decoded
     const value = record.value
     if (value === null)
       throw new EmbudoError('record_empty', `${topic}:${partition}:${record.offset} has no value`)
     const writer = this.#writers.get(schemaIdOf(value))
     if (writer === undefined)
       throw new EmbudoError('schema_unknown', `schema ${schemaIdOf(value)} was not learnt before`)
-    return new RecordEvent(writer.event.type, writer.read(value), record, topic, partition)
+    const event = new RecordEvent(writer.event.type, writer.read(value), record, topic, partition, this)
+    record.decoded = event
+    return event
   }
 
   #add(schemaId: number, event: EventDefinition, version: number | undefined, schema: AvroRecord) {
@@ -125,6 +133,9 @@ class RecordEvent implements DomainEvent<Record<string, unknown>> {
   readonly topic: string
   readonly partition: number
   readonly #record: LogRecord
+  readonly #codec: Codec
+  #subject: string | undefined
+  #time: string | undefined
 
   constructor(
     type: string,
@@ -132,14 +143,19 @@ class RecordEvent implements DomainEvent<Record<string, unknown>> {
     record: LogRecord,
     topic: string,
     partition: number,
+    codec: Codec,
   ) {
     this.type = type
     this.data = data
     this.topic = topic
     this.partition = partition
     this.#record = record
+    this.#codec = codec
   }
 
+  get codec(): Codec {
+    return this.#codec
+  }
   get id(): string {
     return this.#record.header('ce_id') ?? `${this.topic}:${this.partition}:${this.#record.offset}`
   }
@@ -147,10 +163,12 @@ class RecordEvent implements DomainEvent<Record<string, unknown>> {
     return this.#record.header('ce_source') ?? this.topic
   }
   get time(): string {
-    return timeOf(this.#record)
+    this.#time ??= timeOf(this.#record)
+    return this.#time
   }
   get subject(): string {
-    return this.#record.key?.toString('utf8') ?? ''
+    this.#subject ??= this.#record.key?.toString('utf8') ?? ''
+    return this.#subject
   }
   get offset(): number {
     return this.#record.offset

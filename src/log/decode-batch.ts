@@ -1,6 +1,6 @@
 import { EmbudoError } from '../define/error.ts'
 import { crc32c } from './crc32c.ts'
-import type { LogRecord } from './port.ts'
+import type { WholeRecord } from './port.ts'
 import { AT, ATTRIBUTE, BEFORE_LENGTH_COUNTS, decompress, readInt64 } from './record-batch.ts'
 
 export interface DecodeOptions {
@@ -19,8 +19,8 @@ export interface DecodeOptions {
  * is then left for the next fetch. Transaction markers are skipped. Throws `record_batch_corrupt`, or
  * `record_batch_unreadable` for what is well-formed but not supported.
  */
-export function decodeBatches(bytes: Buffer, options: DecodeOptions = {}): LogRecord[] {
-  const records: LogRecord[] = []
+export function decodeBatches(bytes: Buffer, options: DecodeOptions = {}): WholeRecord[] {
+  const records: WholeRecord[] = []
   for (let at = 0, end = batchEnd(bytes, 0); end !== undefined; at = end, end = batchEnd(bytes, at)) {
     decodeBatch(bytes.subarray(at, end), options, records)
   }
@@ -71,7 +71,7 @@ function batchEnd(bytes: Buffer, at: number): number | undefined {
   return end <= bytes.length ? end : undefined
 }
 
-function decodeBatch(batch: Buffer, options: DecodeOptions, into: LogRecord[]): void {
+function decodeBatch(batch: Buffer, options: DecodeOptions, into: WholeRecord[]): void {
   const baseOffset = readInt64(batch, AT.baseOffset)
   const from = options.from ?? 0
   const lastOffset = baseOffset + batch.readInt32BE(AT.lastOffsetDelta)
@@ -118,11 +118,12 @@ const corrupt = (bytes: Buffer, at: number, what: string): EmbudoError => {
   )
 }
 
-class FetchedRecord implements LogRecord {
+class FetchedRecord implements WholeRecord {
   readonly offset: number
   readonly timestamp: number
   readonly key: Buffer | null
   readonly value: Buffer | null
+  decoded: unknown = undefined
   readonly #bytes: Buffer
   readonly #headersAt: number
   readonly #end: number
@@ -183,6 +184,17 @@ class FetchedRecord implements LogRecord {
     }
     return Object.fromEntries(found)
   }
+
+  body(): Buffer {
+    const pieces = lengthBytes(this.key) + (this.key?.length ?? 0) + lengthBytes(this.value)
+    return this.#bytes.subarray(this.#headersAt - pieces - (this.value?.length ?? 0), this.#end)
+  }
+}
+
+/** How many bytes a piece's length takes, a zigzag varint: none is -1. */
+function lengthBytes(piece: Buffer | null): number {
+  const zigzag = piece === null ? 1 : 2 * piece.length
+  return zigzag < 0x80 ? 1 : zigzag < 0x4000 ? 2 : zigzag < 0x20_0000 ? 3 : zigzag < 0x1000_0000 ? 4 : 5
 }
 
 function isText(bytes: Buffer, at: number, length: number, text: string): boolean {

@@ -1,11 +1,12 @@
 import { EmbudoError } from '../define/error.ts'
 import { type LogClock, type LogNotes, noNotes, pauseOn, systemClock } from './clock.ts'
 import { Cluster, type ClusterParts } from './cluster.ts'
+import { commitOffsets } from './group-offsets.ts'
 import { KafkaReader } from './kafka-reader.ts'
 import type { Log, LogReader, ReaderOptions } from './port.ts'
 import { Producer } from './producer.ts'
 import type { Compression } from './record-batch.ts'
-import { boundsOf, ensureTopics } from './topics.ts'
+import { boundsOf, ensureTopics, offsetsAt } from './topics.ts'
 
 export interface KafkaLogOptions {
   /** host:port of the brokers to ask first. */
@@ -96,6 +97,9 @@ class KafkaLog implements Log {
 
   bounds: Log['bounds'] = async (topic) => await boundsOf(this.#cluster, topic, pauseOn(this.#parts.clock))
 
+  offsetsAt: Log['offsetsAt'] = async (topic, time) =>
+    await offsetsAt(this.#cluster, topic, time, pauseOn(this.#parts.clock))
+
   append: Log['append'] = (records) => this.#producer.append(records)
 
   reader(options: ReaderOptions = {}): LogReader {
@@ -109,6 +113,8 @@ class KafkaLog implements Log {
     this.#readers.add(reader)
     return reader
   }
+
+  mirrorOffsets: Log['mirrorOffsets'] = (group, offsets) => commitOffsets(this.#cluster, group, offsets)
 
   async ping(): Promise<void> {
     if (this.#isClosed) throw new EmbudoError('log_closed', 'The log was closed.')

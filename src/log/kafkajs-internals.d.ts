@@ -139,6 +139,27 @@ declare module 'kafkajs/src/protocol/requests/index.js' {
         }>
       }
     >
+    GroupCoordinator: Definition<
+      { groupId: string },
+      { errorCode: number; errorMessage: string | null; coordinator: { nodeId: number } }
+    >
+    OffsetCommit: Definition<
+      {
+        groupId: string
+        groupGenerationId: number
+        memberId: string
+        topics: ReadonlyArray<{
+          topic: string
+          partitions: ReadonlyArray<{ partition: number; offset: number }>
+        }>
+      },
+      {
+        responses: ReadonlyArray<{
+          topic: string
+          partitions: ReadonlyArray<{ partition: number; errorCode: number }>
+        }>
+      }
+    >
     InitProducerId: Definition<
       { transactionalId: string | null; transactionTimeout: number },
       { errorCode: number; producerId: string; producerEpoch: number }

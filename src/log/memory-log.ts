@@ -2,7 +2,16 @@ import { EmbudoError } from '../define/error.ts'
 import { type LogClock, systemClock } from './clock.ts'
 import { decodeBatches } from './decode-batch.ts'
 import { encodeBatch, recordSizeBound } from './encode-batch.ts'
-import type { Appended, AppendRecord, Log, LogBatch, LogFailure, LogReader, LogRecord } from './port.ts'
+import type {
+  Appended,
+  AppendRecord,
+  Log,
+  LogBatch,
+  LogFailure,
+  LogReader,
+  NextOffset,
+  WholeRecord,
+} from './port.ts'
 import { writeInt64 } from './record-batch.ts'
 
 export interface MemoryLogOptions {
@@ -16,6 +25,8 @@ export interface MemoryLogOptions {
 /** The log without a broker, for tests: the same contract, and it fails when it is told to. */
 export interface MemoryLog extends Log {
   readonly faults: LogFaults
+  /** What was mirrored of a group, by `<topic>:<partition>`. */
+  mirrored(group: string): ReadonlyMap<string, number>
 }
 
 export interface LogFaults {
@@ -42,6 +53,7 @@ export const memoryLog = (options: MemoryLogOptions = {}): MemoryLog => new InMe
 class InMemoryLog implements MemoryLog {
   readonly #topics = new Map<string, StoredPartition[]>()
   readonly #readers = new Set<MemoryReader>()
+  readonly #groups = new Map<string, Map<string, number>>()
   readonly #clock: LogClock
   readonly #maxPendingBytes: number
   readonly #maxRecordBytes: number
@@ -113,6 +125,13 @@ class InMemoryLog implements MemoryLog {
     return found.map(({ start, end }, partition) => ({ partition, start, end }))
   }
 
+  offsetsAt: Log['offsetsAt'] = async (topic, time) => {
+    this.#answer()
+    const found = this.#topics.get(topic)
+    if (found === undefined) throw topicUnknown(topic)
+    return found.map((stored, partition) => ({ partition, offset: stored.offsetAt(time) }))
+  }
+
   async append(records: readonly AppendRecord[]): Promise<ReadonlyArray<Appended | LogFailure>> {
     if (this.#isClosed) throw closed()
     const fault = this.#appendFaults.shift()
@@ -140,6 +159,18 @@ class InMemoryLog implements MemoryLog {
     const reader = new MemoryReader((topic, partition) => this.#partition(topic, partition))
     this.#readers.add(reader)
     return reader
+  }
+
+  async mirrorOffsets(group: string, offsets: readonly NextOffset[]): Promise<void> {
+    this.#answer()
+    for (const { topic, partition } of offsets) this.#partition(topic, partition)
+    const known = this.#groups.get(group) ?? new Map<string, number>()
+    for (const { topic, partition, offset } of offsets) known.set(`${topic}:${partition}`, offset)
+    this.#groups.set(group, known)
+  }
+
+  mirrored(group: string): ReadonlyMap<string, number> {
+    return this.#groups.get(group) ?? new Map()
   }
 
   async ping(): Promise<void> {
@@ -227,7 +258,7 @@ class MemoryReader implements LogReader {
 }
 
 class StoredPartition {
-  readonly #records: LogRecord[] = []
+  readonly #records: WholeRecord[] = []
   readonly #waiting = new Set<() => void>()
   start = 0
   isHeld = false
@@ -246,7 +277,7 @@ class StoredPartition {
     return offset
   }
 
-  read(from: number, atMost: number, place: { topic: string; partition: number }): LogRecord[] {
+  read(from: number, atMost: number, place: { topic: string; partition: number }): WholeRecord[] {
     if (this.isHeld) return []
     if (from >= this.start && from <= this.end) {
       return this.#records.slice(from - this.start, from - this.start + atMost)
@@ -254,6 +285,10 @@ class StoredPartition {
     const facts = { ...place, from, start: this.start, end: this.end }
     const message = `${place.topic}/${place.partition} has no offset ${from}: it reaches from ${this.start} to ${this.end}.`
     throw new EmbudoError('offset_out_of_range', message, { facts })
+  }
+
+  offsetAt(time: number): number {
+    return this.#records.find(({ timestamp }) => timestamp >= time)?.offset ?? this.end
   }
 
   async more(signal: AbortSignal): Promise<void> {

@@ -53,13 +53,21 @@ export interface LogRecord {
    */
   copyHeader(name: string, into: Buffer, at: number): number
   headers(): Record<string, string>
+  /** For whoever decodes it, and found by whoever comes next: a record is read by several, and decoded once. */
+  decoded?: unknown
+}
+
+/** One that comes from the log itself. */
+export interface WholeRecord extends LogRecord {
+  /** Key, value and headers byte for byte, as `EncodedRecord` has them: what a copy is made from. */
+  body(): Buffer
 }
 
 export interface LogBatch {
   readonly topic: string
   readonly partition: number
   /** Ascending by offset; never empty. */
-  readonly records: readonly LogRecord[]
+  readonly records: readonly WholeRecord[]
   /** One past the last record that consumers may read, as the broker said with this batch. */
   readonly highWatermark: number
   /**
@@ -77,6 +85,11 @@ export interface PartitionBounds {
   readonly end: number
 }
 
+export interface PartitionOffset {
+  readonly partition: number
+  readonly offset: number
+}
+
 export interface Log extends AsyncDisposable {
   /**
    * Creates those that are missing. Throws `partitions_differ` where a topic exists with another number of
@@ -85,6 +98,12 @@ export interface Log extends AsyncDisposable {
   ensureTopics(specs: readonly TopicSpec[]): Promise<void>
 
   bounds(topic: string): Promise<PartitionBounds[]>
+
+  /**
+   * Of each partition, the offset of the first record that was appended at that time (milliseconds since the epoch)
+   * or later; the partition's end where there is none.
+   */
+  offsetsAt(topic: string, time: number): Promise<PartitionOffset[]>
 
   /**
    * Appends with acknowledgement of all in-sync replicas, each partition in the order given; a call's records
@@ -97,8 +116,22 @@ export interface Log extends AsyncDisposable {
   /** Readers are independent: a slow one holds up no other. */
   reader(options?: ReaderOptions): LogReader
 
+  /**
+   * Writes down where a consumer group stands, for other tools to see; the group needs no members, and nothing here
+   * reads it back. Throws `log_unavailable` (retriable), `log_refused` where the broker does not allow it or others
+   * are members of the group.
+   */
+  mirrorOffsets(group: string, offsets: readonly NextOffset[]): Promise<void>
+
   /** Resolves if the broker answers; otherwise throws what is wrong. */
   ping(): Promise<void>
+}
+
+/** The first offset of a partition that is not read. */
+export interface NextOffset {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: number
 }
 
 /** A record whose append failed. `retriable` when trying again may help; the outcome is unknown unless `refused`. */

@@ -1,5 +1,5 @@
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
-import { type Catalog, type EventVersion, topicName } from '../define/catalog.ts'
+import { type Catalog, type EventDefinition, type EventVersion, topicName } from '../define/catalog.ts'
 import { EmbudoError, messageOf } from '../define/error.ts'
 import type { AvroRecord } from '../define/field.ts'
 
@@ -10,6 +10,8 @@ export interface Registry {
    * Throws `schema_incompatible` where the registry refuses one, `registry_unavailable` where it cannot be reached.
    */
   register(catalog: Catalog, prefix: string): Promise<Map<string, number>>
+  /** The same ids without registering anything: one that the registry does not have is left out. */
+  known(catalog: Catalog, prefix: string): Promise<Map<string, number>>
   fetch(schemaId: number): Promise<AvroRecord>
   ping(): Promise<void>
 }
@@ -34,6 +36,7 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
       signal: AbortSignal.timeout(5_000),
       headers: { ...(request.headers as Record<string, string> | undefined), ...authorization(auth) },
     })
+    if (response.status === 404 && request.method === 'POST') return response
     // Anything may answer 404 on its way up; only the registry itself knows that it has no such schema.
     if (response.status === 404 && (await errorCodeOf(response)) === schemaNotFound) {
       throw new EmbudoError(
@@ -78,15 +81,42 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
     }
   }
 
+  /** Undefined where the registry has no such schema under the subject. */
+  const idOf = async (version: EventVersion, subject: string): Promise<number | undefined> => {
+    try {
+      const response = await ask(`subjects/${encodeURIComponent(subject)}`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/vnd.schemaregistry.v1+json' },
+        body: JSON.stringify({ schemaType: 'AVRO', schema: JSON.stringify(version.schema) }),
+      })
+      if (response.status === 404) return void (await response.body?.cancel())
+      return ((await response.json()) as { id: number }).id
+    } catch (cause) {
+      throw registryError(cause, `${version.type}/${version.version}`, url)
+    }
+  }
+
   return {
     async register(catalog, prefix) {
       const ids = new Map<string, number>()
       await Promise.all(
         [...catalog.events.values()].map(async (event) => {
-          const { namespace, name } = event.current.schema
-          const subject = `${topicName(prefix, event.topic)}-${namespace}.${name}`
+          const subject = subjectOf(event, prefix)
           for (const version of event.versions) {
             ids.set(`${event.type}/${version.version}`, await register(version, subject))
+          }
+        }),
+      )
+      return ids
+    },
+
+    async known(catalog, prefix) {
+      const ids = new Map<string, number>()
+      await Promise.all(
+        [...catalog.events.values()].map(async (event) => {
+          for (const version of event.versions) {
+            const id = await idOf(version, subjectOf(event, prefix))
+            if (id !== undefined) ids.set(`${event.type}/${version.version}`, id)
           }
         }),
       )
@@ -133,6 +163,9 @@ const errorCodeOf = async (response: Response): Promise<unknown> => {
   const answer: unknown = await response.json().catch(() => undefined)
   return (answer as { error_code?: unknown } | null | undefined)?.error_code
 }
+
+const subjectOf = ({ topic, current }: EventDefinition, prefix: string): string =>
+  `${topicName(prefix, topic)}-${current.schema.namespace}.${current.schema.name}`
 
 const authorization = (auth: RegistryOptions['auth']): Record<string, string> =>
   auth === undefined

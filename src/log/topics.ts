@@ -2,7 +2,7 @@ import { requests } from 'kafkajs/src/protocol/requests/index.js'
 import { EmbudoError, isRetriable } from '../define/error.ts'
 import type { Cluster } from './cluster.ts'
 import { KAFKA, kafkaErrorName } from './kafka-errors.ts'
-import type { PartitionBounds, TopicSpec } from './port.ts'
+import type { PartitionBounds, PartitionOffset, TopicSpec } from './port.ts'
 
 /** Creates the topics that are missing, and compares the partitions of all with what was asked for. */
 export async function ensureTopics(
@@ -35,10 +35,33 @@ export async function ensureTopics(
  * Where each partition of the topic begins and ends. Waits for leaders that move or come up for some seconds.
  * Throws `topic_unknown`, or what keeps the brokers from answering.
  */
-export async function boundsOf(cluster: Cluster, topic: string, pause: Pause): Promise<PartitionBounds[]> {
+export const boundsOf = (cluster: Cluster, topic: string, pause: Pause): Promise<PartitionBounds[]> =>
+  patiently(pause, async () =>
+    (await askOffsets(cluster, topic, [EARLIEST, LATEST])).map(([partition, [start, end]]) => ({
+      partition,
+      start: start!,
+      end: end!,
+    })),
+  )
+
+/** Of each partition, the first offset that was appended at that time or later, or its end. */
+export const offsetsAt = (
+  cluster: Cluster,
+  topic: string,
+  time: number,
+  pause: Pause,
+): Promise<PartitionOffset[]> =>
+  patiently(pause, async () =>
+    (await askOffsets(cluster, topic, [time, LATEST])).map(([partition, [found, end]]) => ({
+      partition,
+      offset: found === NONE ? end! : found!,
+    })),
+  )
+
+async function patiently<T>(pause: Pause, ask: () => Promise<T>): Promise<T> {
   for (let attemptsLeft = ATTEMPTS; ; attemptsLeft--) {
     try {
-      return await askBounds(cluster, topic)
+      return await ask()
     } catch (error) {
       // A topic that was just made may not be known to every broker.
       const mayPass = isRetriable(error) || attemptsLeft > ATTEMPTS - 5
@@ -52,7 +75,12 @@ export type Pause = (milliseconds: number) => Promise<void>
 
 const ATTEMPTS = 30
 
-async function askBounds(cluster: Cluster, topic: string): Promise<PartitionBounds[]> {
+/** By partition, its offset at each of the timestamps. */
+async function askOffsets(
+  cluster: Cluster,
+  topic: string,
+  timestamps: readonly number[],
+): Promise<(readonly [partition: number, offsets: readonly number[]])[]> {
   await cluster.refresh([topic])
   const count = cluster.partitionsOf(topic)
   if (count === 0) throw new EmbudoError('topic_unknown', `There is no topic ${topic}.`, { facts: { topic } })
@@ -60,18 +88,15 @@ async function askBounds(cluster: Cluster, topic: string): Promise<PartitionBoun
   const found = await Promise.all(
     [...byLeader].map(async ([leader, partitions]) => {
       if (typeof leader !== 'number') throw noLeader(topic, partitions)
-      const [starts, ends] = await Promise.all([
-        listOffsets(cluster, leader, topic, partitions, EARLIEST),
-        listOffsets(cluster, leader, topic, partitions, LATEST),
-      ])
-      return partitions.map((partition) => ({
-        partition,
-        start: starts.get(partition)!,
-        end: ends.get(partition)!,
-      }))
+      const answers = await Promise.all(
+        timestamps.map((timestamp) => listOffsets(cluster, leader, topic, partitions, timestamp)),
+      )
+      return partitions.map(
+        (partition) => [partition, answers.map((offsets) => offsets.get(partition)!)] as const,
+      )
     }),
   )
-  return found.flat().sort((one, other) => one.partition - other.partition)
+  return found.flat().sort(([one], [other]) => one - other)
 }
 
 async function createTopics(cluster: Cluster, specs: readonly TopicSpec[]): Promise<void> {
@@ -126,3 +151,5 @@ const noLeader = (topic: string, partitions: readonly number[]): EmbudoError =>
 
 const LATEST = -1
 const EARLIEST = -2
+/** The answer where no record is that young. */
+const NONE = -1

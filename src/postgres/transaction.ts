@@ -5,11 +5,26 @@ import type { Pool, PoolClient } from 'pg'
  * Postgres forgets is an effect or a fence that nobody knows of. A process that is stopped in the middle loses
  * its locks after fifteen seconds. A connection that broke is closed and not handed out again.
  */
-export const transaction = async <T>(
+export const transaction = <T>(
   pool: Pool,
   work: (client: PoolClient) => Promise<T>,
   synchronousCommit: 'on' | 'off' = 'on',
-): Promise<T> => {
+): Promise<T> =>
+  within(
+    pool,
+    `begin; set local synchronous_commit = ${synchronousCommit}; set local idle_in_transaction_session_timeout = '15s'`,
+    work,
+  )
+
+/** All that `work` reads is of one moment. It holds no locks: it may do other things in between. */
+export const snapshot = <T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> =>
+  within(
+    pool,
+    `begin isolation level repeatable read; set local idle_in_transaction_session_timeout = '10min'`,
+    work,
+  )
+
+const within = async <T>(pool: Pool, begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
   const client = await pool.connect()
   let broken: Error | undefined
   // Without a listener, a connection that the server ends while we hold it would end the process.
@@ -18,9 +33,7 @@ export const transaction = async <T>(
   }
   client.on('error', onError)
   try {
-    await client.query(
-      `begin; set local synchronous_commit = ${synchronousCommit}; set local idle_in_transaction_session_timeout = '15s'`,
-    )
+    await client.query(begin)
     const answer = await work(client)
     await client.query('commit')
     return answer

@@ -1,6 +1,7 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { type Catalog, topicName } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import type { EventTablesDefinition } from '../define/event-tables.ts'
 import type { ReadModelDefinition } from '../define/read-model.ts'
@@ -8,6 +9,9 @@ import type { TallyDefinition } from '../define/tally.ts'
 
 export type PostgresProjection = ReadModelDefinition | TallyDefinition
 export type Projection = PostgresProjection | EventTablesDefinition
+
+export const isInPostgres = (projection: Projection): projection is PostgresProjection =>
+  projection.kind !== 'event tables'
 
 /** The default export of every `<folder>/<name>/projection.ts`: adding a projection is adding a folder. */
 export const loadProjections = async (folder: string): Promise<Projection[]> => {
@@ -27,3 +31,9 @@ export const loadProjections = async (folder: string): Promise<Projection[]> => 
     }),
   )
 }
+
+/** The broker's names of the topics that it reads: event tables read all. */
+export const topicsOf = (projection: Projection, catalog: Catalog, prefix: string): string[] =>
+  (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) =>
+    topicName(prefix, topic),
+  )

@@ -1,34 +1,42 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
-import { type Consumer, startConsumer } from '../consumer/consumer.ts'
+import type { Consumer } from '../consumer/consumer.ts'
 import type { Membership } from '../consumer/membership.ts'
 import { readPositions } from '../consumer/positions.ts'
-import type { Corrections } from '../dead-letter/correction.ts'
-import { topicName } from '../define/catalog.ts'
-import { messageOf } from '../define/error.ts'
-import type { Codec } from '../log/codec.ts'
+import type { Catalog } from '../define/catalog.ts'
+import { EmbudoError, isRetriable, messageOf } from '../define/error.ts'
 import type { Log } from '../log/port.ts'
-import type { ObserveBatches } from '../telemetry/observers.ts'
-import type { PostgresProjection } from './definition.ts'
-import { beginGeneration, ensureFirstGeneration, type Generation, listGenerations } from './generations.ts'
-import { dropRetired, prepareGeneration } from './postgres/prepare.ts'
-import { type ProjectorParts, project } from './postgres/projector.ts'
-import { switchGeneration } from './postgres/switch.ts'
-import { quote, tableOf } from './postgres/table.ts'
+import type { Projection } from './definition.ts'
+import type { GenerationKind } from './generation-kind.ts'
+import {
+  beginGeneration,
+  changeGeneration,
+  droppable,
+  ensureFirstGeneration,
+  type Generation,
+  listGenerations,
+  markDropped,
+  retireGeneration,
+  sampleProgress,
+  wasBegun,
+} from './generations.ts'
+import { hasCaughtUp, targetOf, verifyGeneration } from './lifecycle.ts'
+import type { Pace } from './pace.ts'
+import { switchGeneration } from './switch.ts'
 
 export interface ManagerParts {
   readonly log: Log
-  /** Its connections run with synchronous_commit = off: what a crash takes back is read again. */
   readonly pool: Pool
-  readonly codec: Codec
+  readonly catalog: Catalog
+  readonly prefix: string
   readonly membership: Membership
   readonly logger: Logger
-  readonly prefix: string
-  readonly batchRecords: number
-  readonly cacheRows: number
-  readonly corrections: Corrections
-  readonly maxPoisonedShare: number
-  readonly observe: ObserveBatches
+  /** By projection; one that has none is not looked after. */
+  readonly kinds: ReadonlyMap<string, GenerationKind>
+  readonly pace: Pace
+  /** How long a generation that was live stays there to go back to. */
+  readonly keepPreviousMs: number
   readonly everyMs?: number
 }
 
@@ -37,143 +45,248 @@ export interface ProjectionManager extends AsyncDisposable {
 }
 
 /**
- * Feeds every generation of every Postgres projection that this code can feed: those of the definition's own
- * version. Looks every second for generations that were begun or have ended, and makes a generation that has
- * caught up the live one.
+ * Looks every second after the generations of every projection that has a kind. Feeds those that this code can
+ * feed, which are those of the definition's own version, unless they are paused. Begins one where the definition's
+ * version was raised. One process among all verifies what has caught up, makes it the live one, and drops what is
+ * kept no longer. Each projection is looked after by itself: one that fails or takes long holds up no other.
  */
 export const startProjections = async (
-  projections: readonly PostgresProjection[],
+  projections: readonly Projection[],
   parts: ManagerParts,
 ): Promise<ProjectionManager> => {
-  const { pool, log, prefix, logger } = parts
-  const byName = new Map(projections.map((projection) => [projection.name, projection]))
-  const consumers = new Map<string, Consumer>()
-  let stopped = false
+  const { pool, logger, everyMs = 1_000 } = parts
+  const managed = projections.flatMap((projection) => {
+    const kind = parts.kinds.get(projection.name)
+    return kind === undefined ? [] : [new Managed(projection, kind, parts)]
+  })
+  const stopping = new AbortController()
+  const { signal } = stopping
+  const underWay = new Map<string, Promise<void>>()
 
-  for (const projection of projections) await ensureFirstGeneration(pool, projection.name, projection.version)
-
-  const start = async (
-    projection: PostgresProjection,
-    { generation, state }: Generation,
-  ): Promise<Consumer> => {
-    const table = tableOf(projection, generation)
-    await prepareGeneration(pool, projection, table, state === 'live')
-    const projector: ProjectorParts = {
-      ...parts,
-      table,
-      cacheRows: Math.ceil(parts.cacheRows / projection.topic.partitions),
-      observe: (batches) => parts.observe(projection.name, batches),
-    }
-    const run = project(projection, projector)
-    return await startConsumer(
-      { reader: projection.name, generation, topics: [projection.topic], run },
-      parts,
-    )
+  /** Not a second time while it is under way. */
+  const alone = (what: string, of: Managed, work: () => Promise<void>): void => {
+    const key = `${what} ${of.name}`
+    if (underWay.has(key)) return
+    const doing = work()
+      .catch((error: unknown) => {
+        if (signal.aborted) return
+        const problem = { projection: of.name, error: messageOf(error) }
+        logger.warn(problem, 'a projection could not be looked after, trying again')
+      })
+      .finally(() => underWay.delete(key))
+    underWay.set(key, doing)
   }
 
-  const settle = async (): Promise<void> => {
+  const look = async (): Promise<void> => {
     const generations = await listGenerations(pool)
-    const wanted = new Set<string>()
-    for (const generation of generations) {
-      const projection = byName.get(generation.projection)
-      if (projection === undefined || generation.state === 'retired') continue
-      if (generation.version !== projection.version) {
-        const hasSuccessor = generations.some(
-          (g) => g.projection === projection.name && g.version === projection.version,
-        )
-        if (generation.state === 'live' && !hasSuccessor) {
-          logger.info(
-            { projection: projection.name, version: projection.version },
-            'a new version: rebuilding',
-          )
-          const target = await recordsIn(log, topicName(prefix, projection.topic))
-          await beginGeneration(pool, projection.name, projection.version, target)
-        }
-        continue
-      }
-      const key = `${generation.projection}/${generation.generation}`
-      wanted.add(key)
-      if (!consumers.has(key)) consumers.set(key, await start(projection, generation))
+    for (const each of managed) {
+      const own = generations.filter(({ projection }) => projection === each.name)
+      alone('feed', each, () => each.feed(own))
+      alone('sample', each, () => each.sample(own))
+      alone('decide', each, () => each.decide(own, signal))
     }
-    for (const [key, consumer] of consumers) {
-      if (wanted.has(key)) continue
-      consumers.delete(key)
-      await consumer[Symbol.asyncDispose]()
-    }
-    for (const generation of generations) {
-      const projection = byName.get(generation.projection)
-      if (projection === undefined || generation.state !== 'building') continue
-      if (!parts.membership.owns('switch', projection.name, 0)) continue
-      await switchWhenCaughtUp(projection, generation, generations)
-    }
-    await dropRetired(pool, (name, generation) => `embudo.${quote(`${name}_${generation}`)}`)
   }
 
-  const switchWhenCaughtUp = async (
-    projection: PostgresProjection,
-    building: Generation,
-    generations: readonly Generation[],
-  ): Promise<void> => {
-    const live = generations.find((g) => g.projection === projection.name && g.state === 'live')
-    if (live === undefined || building.version !== projection.version) return
-    if (!(await isNear(parts, projection, building.generation))) return
-    const switched = await switchGeneration(pool, {
-      projection,
-      from: live.generation,
-      to: building.generation,
-      table: tableOf(projection, building.generation),
-    })
-    if (switched)
-      logger.info(
-        { projection: projection.name, generation: building.generation },
-        'the rebuilt generation is live',
-      )
+  const stop = async (): Promise<void> => {
+    stopping.abort()
+    await looking
+    await Promise.all(underWay.values())
+    await Promise.all(managed.map((each) => each.stop()))
   }
 
-  const stopConsumers = async (): Promise<void> => {
-    await Promise.all([...consumers.values()].map((consumer) => consumer[Symbol.asyncDispose]()))
-  }
-
-  try {
-    await settle()
-  } catch (error) {
-    await stopConsumers()
-    throw error
-  }
-  let settling: Promise<void> = Promise.resolve()
-  const timer = setInterval(() => {
-    settling = settling
-      .then(() => (stopped ? undefined : settle()))
-      .catch((error: unknown) =>
+  const lookAgain = async (): Promise<void> => {
+    for (;;) {
+      await delay(everyMs, undefined, { signal }).catch(() => {})
+      if (signal.aborted) return
+      await look().catch((error: unknown) =>
         logger.warn({ error: messageOf(error) }, 'projections could not be looked after, trying again'),
       )
-  }, parts.everyMs ?? 1_000)
+    }
+  }
 
+  let looking: Promise<void> = Promise.resolve()
+  try {
+    for (const { projection } of managed)
+      await ensureFirstGeneration(pool, projection.name, projection.version)
+    const generations = await listGenerations(pool)
+    const begun = await Promise.allSettled(managed.map((each) => each.feed(generations)))
+    for (const outcome of begun) {
+      if (outcome.status === 'fulfilled') continue
+      // What trying again does not mend is told whoever starts the process.
+      if (outcome.reason instanceof EmbudoError && !isRetriable(outcome.reason)) throw outcome.reason
+      logger.warn({ error: messageOf(outcome.reason) }, 'a projection could not be started, trying again')
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  looking = lookAgain()
   return {
-    consumers: () => [...consumers.values()],
-    async [Symbol.asyncDispose]() {
-      stopped = true
-      clearInterval(timer)
-      await settling
-      await stopConsumers()
-    },
+    consumers: () => managed.flatMap((each) => each.consumers()),
+    [Symbol.asyncDispose]: stop,
   }
 }
 
-export const recordsIn = async (log: Log, topic: string): Promise<number> =>
-  (await log.bounds(topic)).reduce((sum, { start, end }) => sum + end - start, 0)
+/** One projection, with what feeds its generations here. */
+class Managed {
+  readonly projection: Projection
+  readonly #kind: GenerationKind
+  readonly #parts: ManagerParts
+  readonly #logger: Logger
+  readonly #consumers = new Map<number, Consumer>()
+  /** How often in a row each generation could not be looked after. */
+  readonly #failures = new Map<number, number>()
 
-/** Whether little enough is missing that the last steps fit into the standstill of a switch. */
-const isNear = async (
-  { pool, log, prefix }: ManagerParts,
-  projection: PostgresProjection,
-  generation: number,
-): Promise<boolean> => {
-  const positions = await readPositions(pool, projection.name, generation)
-  const bounds = await log.bounds(topicName(prefix, projection.topic))
-  if (positions.length < bounds.length) return false
-  const missing = bounds.map(
-    ({ partition, end }) => end - (positions.find((p) => p.partition === partition)?.nextOffset ?? 0),
-  )
-  return missing.every((records) => records < 5_000)
+  constructor(projection: Projection, kind: GenerationKind, parts: ManagerParts) {
+    this.projection = projection
+    this.#kind = kind
+    this.#parts = parts
+    this.#logger = parts.logger.child({ projection: projection.name })
+  }
+
+  get name(): string {
+    return this.projection.name
+  }
+
+  consumers(): readonly Consumer[] {
+    return [...this.#consumers.values()]
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.consumers().map((consumer) => consumer[Symbol.asyncDispose]()))
+  }
+
+  /** Starts and stops what feeds the generations. Throws what went wrong with one once all were tried. */
+  async feed(all: readonly Generation[]): Promise<void> {
+    const wanted = all.filter(
+      ({ projection, version, state, paused }) =>
+        projection === this.name && version === this.projection.version && state !== 'retired' && !paused,
+    )
+    for (const [generation, consumer] of this.#consumers) {
+      if (wanted.some((each) => each.generation === generation)) continue
+      this.#consumers.delete(generation)
+      await consumer[Symbol.asyncDispose]()
+    }
+    const problems: unknown[] = []
+    for (const generation of wanted) {
+      try {
+        await this.#limit(generation)
+        await this.#start(generation)
+      } catch (error) {
+        problems.push(error)
+        await this.#failed(generation, error)
+      }
+    }
+    if (problems.length > 0) throw problems[0]
+  }
+
+  async #start(generation: Generation): Promise<void> {
+    if (this.#consumers.has(generation.generation)) return
+    await this.#kind.prepare(generation.generation, generation.state === 'live')
+    this.#consumers.set(generation.generation, await this.#kind.start(generation.generation))
+    await this.#succeeded(generation)
+  }
+
+  /** What trying again does not mend is shown at once, and what might pass when it has not. */
+  async #failed(generation: Generation, error: unknown): Promise<void> {
+    const failures = (this.#failures.get(generation.generation) ?? 0) + 1
+    this.#failures.set(generation.generation, failures)
+    const isLasting = error instanceof EmbudoError && !isRetriable(error)
+    if (isLasting || failures >= 3)
+      await changeGeneration(this.#parts.pool, generation, { error: messageOf(error) })
+  }
+
+  async #succeeded(generation: Generation): Promise<void> {
+    this.#failures.delete(generation.generation)
+    if (generation.error !== null) await changeGeneration(this.#parts.pool, generation, { error: null })
+  }
+
+  /** A generation's limit is shared out by how many of its partitions this process feeds. */
+  async #limit({ generation, maxPerSecond }: Generation): Promise<void> {
+    const { pool, pace } = this.#parts
+    if (maxPerSecond === null) return pace.limit(this.name, generation, null)
+    const all = (await readPositions(pool, this.name, generation)).length
+    const own = this.#consumers.get(generation)?.status().length ?? 0
+    pace.limit(this.name, generation, (maxPerSecond * Math.max(1, own)) / Math.max(1, all))
+  }
+
+  async sample(all: readonly Generation[]): Promise<void> {
+    const building = all.find(({ state }) => state === 'building')
+    if (building !== undefined && this.#isOwner()) await sampleProgress(this.#parts.pool, building)
+  }
+
+  async decide(all: readonly Generation[], signal: AbortSignal): Promise<void> {
+    const { pool, keepPreviousMs } = this.#parts
+    const live = all.find(({ state }) => state === 'live')
+    const building = all.find(({ state }) => state === 'building')
+    const previous = all.find(({ state }) => state === 'previous')
+    if (live === undefined) return
+    if (building === undefined) await this.#followVersion(live)
+    if (!this.#isOwner()) return
+    const isKept = previous?.previousAt && previous.asOfMs - previous.previousAt.getTime() < keepPreviousMs
+    if (previous !== undefined && !isKept) await retireGeneration(pool, previous)
+    for (const generation of await droppable(pool, this.name)) {
+      await this.#kind.drop(generation)
+      await markDropped(pool, this.name, generation)
+    }
+    if (building !== undefined) await this.#finish(live, building, signal)
+  }
+
+  #isOwner(): boolean {
+    return this.#parts.membership.ownsDuty(`generations/${this.name}`)
+  }
+
+  /**
+   * A raised version is rebuilt by itself, once: one that was given up, or gone back from, is not begun again. A
+   * process of an older version begins nothing.
+   */
+  async #followVersion(live: Generation): Promise<void> {
+    const { pool } = this.#parts
+    const { version } = this.projection
+    if (version <= live.version || (await wasBegun(pool, this.name, version))) return
+    const target = await targetOf(this.#parts, this.projection)
+    try {
+      const generation = await beginGeneration(pool, this.name, version, target)
+      this.#logger.info({ version, generation }, 'a new version: rebuilding')
+    } catch (error) {
+      // Another process was faster.
+      if (!(error instanceof EmbudoError && error.code === 'rebuild_running')) throw error
+    }
+  }
+
+  /** Makes it the live one if it is to become that by itself, has caught up, and was found equal. */
+  async #finish(live: Generation, building: Generation, signal: AbortSignal): Promise<void> {
+    const { pool } = this.#parts
+    const { generation } = building
+    if (building.version !== this.projection.version || !building.switchesItself || building.paused) return
+    try {
+      if (!(await hasCaughtUp(this.#parts, this.projection, building))) return
+      if (building.version === live.version) {
+        const verified = building.verified ?? (await this.#verify(live, building, signal))
+        if (verified.differences > 0) return
+      }
+      const change = { projection: this.name, from: live.generation, to: generation, kind: this.#kind }
+      if (await switchGeneration(pool, change))
+        this.#logger.info({ generation }, 'the rebuilt generation is live')
+      await this.#succeeded(building)
+    } catch (error) {
+      if (!signal.aborted) await this.#failed(building, error)
+      throw error
+    }
+  }
+
+  async #verify(live: Generation, building: Generation, signal: AbortSignal) {
+    const verified = await verifyGeneration(this.#parts.pool, this.#kind, live, building, signal)
+    const { rows, differences, examples } = verified
+    const generations = { live: live.generation, generation: building.generation }
+    if (differences === 0) this.#logger.info({ ...generations, rows }, 'the rebuilt generation is equal')
+    else {
+      const keys = examples.map(({ key }) => key)
+      this.#logger.error(
+        { ...generations, rows, differences, keys },
+        'the rebuilt generation differs: it waits for someone to switch to it, or to drop it',
+      )
+    }
+    return verified
+  }
 }

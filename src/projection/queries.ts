@@ -1,21 +1,21 @@
 import type { Pool } from 'pg'
 import type { Catalog } from '../define/catalog.ts'
-import { topicName } from '../define/catalog.ts'
-import { EmbudoError } from '../define/error.ts'
 import type { Log, PartitionBounds } from '../log/port.ts'
-import type { Projection } from './definition.ts'
-import { beginGeneration, type Generation, listGenerations } from './generations.ts'
+import { type Projection, topicsOf } from './definition.ts'
+import { type Generation, listGenerations, type Verified } from './generations.ts'
+import { type Progress, progressOf } from './progress.ts'
 
 export interface ProjectionItem {
   readonly name: string
   readonly kind: Projection['kind']
   readonly version: number
-  /** `failed`: a partition has stopped and says why in its position. */
-  readonly state: 'live' | 'rebuilding' | 'failed'
+  /** `failed`: a partition has stopped and says why in its position, or the generation cannot be fed at all. */
+  readonly state: 'live' | 'paused' | 'rebuilding' | 'failed'
   /** Records of the log that are not applied yet. */
   readonly lag: number
   readonly positions: readonly PositionItem[]
   readonly rebuild: RebuildItem | null
+  readonly generations: readonly GenerationSummary[]
 }
 
 interface PositionItem {
@@ -29,12 +29,25 @@ interface PositionItem {
   readonly error: string | null
 }
 
-interface RebuildItem {
-  readonly state: 'replaying' | 'catching up' | 'failed'
+interface RebuildItem extends Progress {
   readonly generation: number
-  readonly percent: number
-  readonly eventsPerSecond: number
-  readonly etaSeconds: number | null
+  readonly version: number
+  readonly maxPerSecond: number | null
+  /** Whether it becomes the live one by itself, or by hand. */
+  readonly switch: 'auto' | 'manual'
+  readonly error: string | null
+}
+
+interface GenerationSummary {
+  readonly generation: number
+  readonly version: number
+  readonly state: Generation['state']
+  readonly paused: boolean
+  readonly lag: number
+  readonly createdAt: string
+  readonly liveAt: string | null
+  readonly error: string | null
+  readonly verified: Pick<Verified, 'at' | 'rows' | 'differences'> | null
 }
 
 export interface ProjectionQueryParts {
@@ -43,54 +56,19 @@ export interface ProjectionQueryParts {
   readonly catalog: Catalog
   readonly prefix: string
   readonly projections: readonly Projection[]
-  readonly now: () => Date
 }
 
 /** The list of `/api/projections`: where each stands, and how far a rebuild is. */
 export const listProjections = async (parts: ProjectionQueryParts): Promise<ProjectionItem[]> => {
   const { pool, log, projections } = parts
   const [generations, stored] = await Promise.all([listGenerations(pool), storedPositions(pool)])
-  const topics = [...new Set(projections.flatMap((projection) => topicsOf(projection, parts)))]
+  const topics = [
+    ...new Set(projections.flatMap((projection) => topicsOf(projection, parts.catalog, parts.prefix))),
+  ]
   const bounds = new Map(
     await Promise.all(topics.map(async (topic) => [topic, await log.bounds(topic)] as const)),
   )
   return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
-}
-
-/** For metrics: how far each live projection is behind, by partition. */
-export const lagOf = async (parts: ProjectionQueryParts) =>
-  (await listProjections(parts)).flatMap(({ name, positions }) =>
-    positions.map(({ topic, partition, lag }) => ({ projection: name, topic, partition, records: lag })),
-  )
-
-/** Begins a generation beside the live one; throws `unknown_projection`, `not_rebuildable`, `rebuild_running`. */
-export const rebuildProjection = async (
-  parts: ProjectionQueryParts,
-  name: string,
-): Promise<{ generation: number }> => {
-  const projection = parts.projections.find((candidate) => candidate.name === name)
-  if (projection === undefined) {
-    throw new EmbudoError(
-      'unknown_projection',
-      `there is no projection ${name}; there are ${parts.projections.map((p) => p.name).join(', ')}`,
-    )
-  }
-  if (projection.kind === 'event tables') {
-    throw new EmbudoError(
-      'not_rebuildable',
-      `${name} is in ClickHouse: rebuilding works for read models and tallies in Postgres`,
-    )
-  }
-  const bounds = await parts.log.bounds(topicName(parts.prefix, projection.topic))
-  const lost = bounds.find(({ start }) => start > 0)
-  if (lost !== undefined) {
-    throw new EmbudoError(
-      'log_beginning_lost',
-      `partition ${lost.partition} of ${projection.topic.name} begins at offset ${lost.start}: a rebuild would lack what was before`,
-    )
-  }
-  const target = bounds.reduce((sum, { start, end }) => sum + end - start, 0)
-  return { generation: await beginGeneration(parts.pool, name, projection.version, target) }
 }
 
 /** Next offsets of a projection's live generation, by `<topic>:<partition>`; event tables have one generation. */
@@ -123,14 +101,9 @@ const storedPositions = async (pool: Pool): Promise<StoredPosition[]> => {
   return rows
 }
 
-const topicsOf = (projection: Projection, { catalog, prefix }: ProjectionQueryParts): string[] =>
-  (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) =>
-    topicName(prefix, topic),
-  )
-
 const itemOf = (
   projection: Projection,
-  parts: ProjectionQueryParts,
+  { catalog, prefix }: ProjectionQueryParts,
   generations: readonly Generation[],
   stored: readonly StoredPosition[],
   bounds: ReadonlyMap<string, readonly PartitionBounds[]>,
@@ -138,13 +111,14 @@ const itemOf = (
   const mine = generations.filter((generation) => generation.projection === projection.name)
   const live = mine.find((generation) => generation.state === 'live')
   const building = mine.find((generation) => generation.state === 'building')
-  const at = (generation: number | undefined): PositionItem[] =>
-    topicsOf(projection, parts).flatMap((topic) =>
+  const topics = topicsOf(projection, catalog, prefix)
+  const at = (generation: Pick<Generation, 'generation' | 'paused'>): PositionItem[] =>
+    topics.flatMap((topic) =>
       (bounds.get(topic) ?? []).map(({ partition, start, end }): PositionItem => {
         const found = stored.find(
           (p) =>
             p.reader === projection.name &&
-            p.generation === generation &&
+            p.generation === generation.generation &&
             p.topic === topic &&
             p.partition === partition,
         )
@@ -155,40 +129,54 @@ const itemOf = (
           nextOffset,
           end,
           lag: Math.max(0, end - nextOffset),
-          state: found?.state ?? 'waiting',
-          worker: found?.worker ?? null,
+          state: generation.paused ? 'paused' : (found?.state ?? 'waiting'),
+          worker: generation.paused ? null : (found?.worker ?? null),
           error: found?.error ?? null,
         }
       }),
     )
-  const positions = at(live?.generation ?? 1)
-  const failed = positions.some((position) => position.state === 'failed')
+  const positions = at(live ?? { generation: 1, paused: false })
+  const failed = (live?.error ?? null) !== null || positions.some(({ state }) => state === 'failed')
+  const paused = live?.paused === true
   return {
     name: projection.name,
     kind: projection.kind,
     version: live?.version ?? projection.version,
-    state: failed ? 'failed' : building === undefined ? 'live' : 'rebuilding',
-    lag: positions.reduce((sum, position) => sum + position.lag, 0),
+    state: failed ? 'failed' : building !== undefined ? 'rebuilding' : paused ? 'paused' : 'live',
+    lag: lagIn(positions),
     positions,
-    rebuild: building === undefined ? null : rebuildOf(building, at(building.generation), parts.now()),
+    rebuild: building === undefined ? null : rebuildOf(building, at(building)),
+    generations: mine.map((generation) => summaryOf(generation, lagIn(at(generation)))),
   }
 }
 
-const rebuildOf = (building: Generation, positions: readonly PositionItem[], now: Date): RebuildItem => {
-  const applied = positions.reduce((sum, position) => sum + position.nextOffset, 0)
-  const missing = positions.reduce((sum, position) => sum + position.lag, 0)
-  const seconds = Math.max(0.001, (now.getTime() - building.createdAt.getTime()) / 1_000)
-  const eventsPerSecond = Math.round(applied / seconds)
-  const percent = building.target === 0 ? 100 : Math.min(100, (100 * applied) / building.target)
+const lagIn = (positions: readonly PositionItem[]): number =>
+  positions.reduce((sum, position) => sum + position.lag, 0)
+
+const rebuildOf = (building: Generation, positions: readonly PositionItem[]): RebuildItem => {
+  const failed = positions.find(({ state }) => state === 'failed')
+  const reached = positions.map(({ nextOffset, lag, state }) => ({
+    nextOffset,
+    lag,
+    hasFailed: state === 'failed',
+  }))
   return {
-    state: positions.some((position) => position.state === 'failed')
-      ? 'failed'
-      : percent < 100
-        ? 'replaying'
-        : 'catching up',
+    ...progressOf(building, reached),
     generation: building.generation,
-    percent: Math.round(percent * 10) / 10,
-    eventsPerSecond,
-    etaSeconds: eventsPerSecond === 0 ? null : Math.ceil(missing / eventsPerSecond),
+    version: building.version,
+    maxPerSecond: building.maxPerSecond,
+    switch: building.switchesItself ? 'auto' : 'manual',
+    error: building.error ?? failed?.error ?? null,
   }
 }
+
+const summaryOf = (
+  { generation, version, state, paused, createdAt, liveAt, error, verified }: Generation,
+  lag: number,
+): GenerationSummary => ({
+  ...{ generation, version, state, paused, lag, error },
+  createdAt: createdAt.toISOString(),
+  liveAt: liveAt?.toISOString() ?? null,
+  verified:
+    verified === null ? null : { at: verified.at, rows: verified.rows, differences: verified.differences },
+})

@@ -1,8 +1,10 @@
 import type { Pool, PoolClient } from 'pg'
 import type { DistinctBatch } from '../consumer/distinct.ts'
 import { type Advance, movePosition, type Position } from '../consumer/positions.ts'
+import type { Catalog } from '../define/catalog.ts'
 import type { DomainEvent } from '../define/event.ts'
 import type { AwaitsDefinition, SagaDefinition } from '../define/saga.ts'
+import type { TopicDefinition } from '../define/topic.ts'
 import type { Codec } from '../log/codec.ts'
 import { transaction } from '../postgres/transaction.ts'
 import { sagaIdOf } from './deterministic-id.ts'
@@ -68,6 +70,28 @@ const copied = (event: DomainEvent): DomainEvent => ({
   causationId: event.causationId,
   traceparent: event.traceparent,
 })
+
+/** All sagas as readers of the log, and the topics of the events that they need. */
+export const sagaReaders = (
+  definitions: readonly SagaDefinition[],
+  catalog: Catalog,
+): { readonly name: string; readonly topics: readonly TopicDefinition[] }[] =>
+  versionsOf(definitions).map((versions) => ({
+    name: readerOf(versions),
+    topics: topicsOf(versions, catalog),
+  }))
+
+export const readerOf = ({ newest }: SagaVersions): string => `saga:${newest.name}`
+
+export const topicsOf = (versions: SagaVersions, catalog: Catalog): TopicDefinition[] => [
+  ...new Set([...typesOfInterest(versions)].map((type) => catalog.events.get(type)!.topic)),
+]
+
+export const versionsOf = (definitions: readonly SagaDefinition[]): SagaVersions[] =>
+  [...Map.groupBy(definitions, ({ name }) => name).values()].map((all) => ({
+    all,
+    newest: all.toSorted((a, b) => b.version - a.version)[0]!,
+  }))
 
 export const typesOfInterest = ({ newest, all }: SagaVersions): Set<string> =>
   new Set([newest.startedBy, ...awaits(all).flatMap(({ verdicts }) => [...verdicts.keys()])])

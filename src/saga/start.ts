@@ -3,6 +3,7 @@ import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { startConsumer } from '../consumer/consumer.ts'
 import { advanceBehind } from '../consumer/distinct.ts'
+import type { Feeds } from '../consumer/feeds.ts'
 import type { Membership } from '../consumer/membership.ts'
 import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
@@ -13,7 +14,7 @@ import type { Log } from '../log/port.ts'
 import type { ObserveEffect } from '../telemetry/observers.ts'
 import type { Appender } from './appender.ts'
 import { connectEffects, repeat } from './effects.ts'
-import { eventsOfInterest, type SagaVersions, takeIn, typesOfInterest } from './intake.ts'
+import { eventsOfInterest, readerOf, takeIn, topicsOf, typesOfInterest, versionsOf } from './intake.ts'
 import { checked } from './load.ts'
 import { publishOutbox } from './outbox.ts'
 import { Runner } from './runner.ts'
@@ -25,6 +26,7 @@ export interface SagaParts {
   readonly sagas: readonly SagaDefinition[]
   readonly pool: Pool
   readonly log: Log
+  readonly feeds: Feeds
   readonly codec: Codec
   readonly catalog: Catalog
   /** Of the topics' names. */
@@ -109,13 +111,12 @@ export const startSagas = async (parts: SagaParts): Promise<Sagas> => {
 
   for (const versions of versionsOf(definitions)) {
     const types = typesOfInterest(versions)
-    const topics = new Set([...types].map((type) => catalog.events.get(type)!.topic))
     stack.use(
       await startConsumer(
         {
-          reader: `saga:${versions.newest.name}`,
+          reader: readerOf(versions),
           generation: 1,
-          topics: [...topics],
+          topics: topicsOf(versions, catalog),
           run: async (position, batches) => {
             for await (const batch of batches) {
               const events = await eventsOfInterest(parts.codec, types, batch)
@@ -159,12 +160,6 @@ const publishLoop = async (
 }
 
 const outboxBatch = 500
-
-const versionsOf = (definitions: readonly SagaDefinition[]): SagaVersions[] =>
-  [...Map.groupBy(definitions, ({ name }) => name).values()].map((all) => ({
-    all,
-    newest: all.toSorted((a, b) => b.version - a.version)[0]!,
-  }))
 
 const withLimits = (definition: SagaDefinition, within: Readonly<Record<string, number>>): SagaDefinition => {
   const mine = Object.entries(within).filter(([key]) => key.startsWith(`${definition.name}.`))

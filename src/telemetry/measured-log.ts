@@ -12,7 +12,9 @@ export const measuredLog = (
   return {
     ensureTopics: (specs) => log.ensureTopics(specs),
     bounds: (topic) => log.bounds(topic),
+    offsetsAt: (topic, time) => log.offsetsAt(topic, time),
     reader: (options) => log.reader(options),
+    mirrorOffsets: (group, offsets) => log.mirrorOffsets(group, offsets),
     ping: () => log.ping(),
     async append(records) {
       const bytes = bytesOf(records)

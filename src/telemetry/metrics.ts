@@ -10,8 +10,16 @@ export interface Metrics {
   readonly append: AppendMetrics
   projection(name: string): ProjectionMetrics
   saga(name: string): SagaMetrics
-  /** How far readers are behind, asked for on each scrape. */
-  collectLag(read: () => Promise<readonly Lag[]>): void
+  /**
+   * A level, asked for on each scrape. One answers also while a store does not: what cannot be read is left out, and
+   * counted.
+   */
+  levels<Label extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly Label[],
+    read: () => Promise<Iterable<readonly [Record<Label, string | number>, number]>>,
+  ): void
   collectSagas(read: () => Promise<readonly SagaCount[]>): void
 }
 
@@ -31,13 +39,6 @@ export interface SagaMetrics {
 }
 
 export type StepOutcome = 'done' | 'refused' | 'failed' | 'undone' | 'timed_out'
-
-export interface Lag {
-  readonly projection: string
-  readonly topic: string
-  readonly partition: number
-  readonly records: number
-}
 
 export interface SagaCount {
   readonly saga: string
@@ -97,13 +98,7 @@ export const createMetrics = (role: string, process?: number): Metrics => {
     registers,
   })
 
-  /** A scrape answers also while a store does not: what cannot be read is left out, and counted. */
-  const levels = <Label extends string>(
-    name: string,
-    help: string,
-    labelNames: readonly Label[],
-    read: () => Promise<Iterable<readonly [Record<Label, string | number>, number]>>,
-  ): void => {
+  const levels: Metrics['levels'] = (name, help, labelNames, read) => {
     new Gauge({
       name,
       help,
@@ -122,6 +117,7 @@ export const createMetrics = (role: string, process?: number): Metrics => {
 
   return {
     registry,
+    levels,
     append: {
       done: (seconds) => appendSeconds.observe(seconds),
       collectPendingBytes: (read) => {
@@ -150,13 +146,6 @@ export const createMetrics = (role: string, process?: number): Metrics => {
       }
     }),
     saga: memo((saga) => ({ step: (step, outcome) => steps.labels(saga, step, outcome).inc() })),
-    collectLag: (read) =>
-      levels(
-        'embudo_projection_lag_records',
-        'Records of a partition that a projection has not applied yet.',
-        ['projection', 'topic', 'partition'],
-        async () => (await read()).map(({ records, ...labels }) => [labels, records] as const),
-      ),
     collectSagas: (read) =>
       levels('embudo_sagas', 'Sagas by state.', ['saga', 'state'], async () =>
         (await read()).map(({ count, ...labels }) => [labels, count] as const),

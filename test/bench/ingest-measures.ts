@@ -1,6 +1,7 @@
 import { cpuMicrosOf, cpuNote } from './cpu.ts'
+import { median } from './median.ts'
 import { startProcess } from './product.ts'
-import { type Baseline, type Measure, median } from './report.ts'
+import type { Baseline, Measure } from './report.ts'
 import type { Setting } from './setting.ts'
 import { runTask, startTask } from './task.ts'
 import type { LoadInput, LoadResult } from './tasks/load.ts'
@@ -87,7 +88,7 @@ export const ingestMeasures = async ({
         ...(times[at - 1] === undefined ? {} : { aim: times[at - 1]! }),
       }),
     )
-    measures.push({ name, aim, product: product!.perSecond, note: product!.note!, baselines })
+    measures.push({ name, aim, product: product!.perSecond, note: product!.note, baselines })
   }
   return measures
 }
@@ -101,7 +102,7 @@ const latencyNote = (rounds: readonly Round[]): string => {
   const failed = rounds.reduce((sum, round) => sum + round.failed, 0)
   return [
     `p50 ${figure((round) => round.p50Ms)} ms, p99 ${figure((round) => round.p99Ms)} ms`,
-    cpuNote(rounds.map(({ cpuMicros }) => cpuMicros)),
+    cpuNote(rounds),
     failed > 0 ? `${failed} not accepted` : undefined,
   ]
     .filter((part) => part !== undefined)

@@ -1,8 +1,10 @@
+import { median } from './median.ts'
 import { startProcess } from './product.ts'
-import { type Measure, median } from './report.ts'
+import type { Measure } from './report.ts'
 import type { Setting } from './setting.ts'
 import { runTask } from './task.ts'
-import type { SteadyLoadInput, SteadyLoadResult } from './tasks/steady-load.ts'
+import type { SteadyLoadResult } from './tasks/steady-load.ts'
+import type { SteadyRate } from './tasks/steady-requests.ts'
 
 const rate = 2_000
 
@@ -16,7 +18,7 @@ export const latencyMeasure = async (
   await using _worker = await startProcess('worker', parts)
   const port = Number(new URL(http.address).port)
   const load = async (): Promise<SteadyLoadResult> =>
-    await runTask<SteadyLoadInput, SteadyLoadResult>('steady-load', {
+    await runTask<SteadyRate, SteadyLoadResult>('steady-load', {
       port,
       connections: 16,
       perSecond: rate,
@@ -29,7 +31,7 @@ export const latencyMeasure = async (
   await load()
   const idle: SteadyLoadResult[] = []
   const beside: SteadyLoadResult[] = []
-  for (const _ of rounds('single events at a fixed rate, beside a rebuild', 40_000)) {
+  for (const _ of rounds('single events at a fixed rate, beside a rebuild', 25_000)) {
     idle.push(await load())
     await beginRebuild()
     beside.push(await load())

@@ -1,9 +1,9 @@
 import { cpuNote } from './cpu.ts'
-import type { Baseline, Measure } from './report.ts'
+import { baselineOf, type Measure } from './report.ts'
 import type { Setting } from './setting.ts'
-import { runTask } from './task.ts'
+import { runTask, type Speed } from './task.ts'
 import type { AppendInput, AppendResult } from './tasks/append.ts'
-import type { FetchInput, FetchResult } from './tasks/fetch.ts'
+import type { FetchInput } from './tasks/fetch.ts'
 import type { UsualAppendInput } from './tasks/usual-append.ts'
 
 /** Fetching reads what appending wrote. */
@@ -17,39 +17,37 @@ const appendMeasure = async (setting: Setting, ours: string): Promise<Measure> =
   const theirs = await newTopic('append-java')
   const kafkajs = await newTopic('append-kafkajs')
   const records = size.logRecords
-  const product: number[] = []
+  const ourResults: AppendResult[] = []
   const byDefault: number[] = []
   const tuned: number[] = []
-  const usual = [false, true].map((isIdempotent) => ({ isIdempotent, results: [] as Result[] }))
-  const cpu: number[] = []
+  const usual = [false, true].map((isIdempotent) => ({ isIdempotent, results: [] as Speed[] }))
   let bytes = 0
   for (const _ of rounds('append', 75_000)) {
     const input = { brokers, topic: ours, partitions, schemaId, records }
-    const { perSecond, cpuMicros, bytesPerRecord } = await runTask<AppendInput, AppendResult>('append', input)
-    bytes = bytesPerRecord
-    product.push(perSecond)
-    cpu.push(cpuMicros)
+    const result = await runTask<AppendInput, AppendResult>('append', input)
+    ourResults.push(result)
+    bytes = result.bytesPerRecord
     byDefault.push(await tools.produce(theirs, records, bytes))
     tuned.push(await tools.produce(theirs, records, bytes, ['linger.ms=10', 'batch.size=131072']))
     for (const { isIdempotent, results } of usual) {
       const same = { ...input, topic: kafkajs, isIdempotent, measureMs: size.measureMs }
-      results.push(await runTask<UsualAppendInput, Result>('usual-append', same))
+      results.push(await runTask<UsualAppendInput, Speed>('usual-append', same))
     }
   }
+  const [product, cpu] = [ourResults.map(({ perSecond }) => perSecond), cpuNote(ourResults)]
   return {
     name: 'append to the log',
     product,
-    note: [`${bytes} bytes a record, acks=all, idempotent`, cpuNote(cpu)].filter(Boolean).join('; '),
+    note: [`${bytes} bytes a record, acks=all, idempotent`, cpu].filter(Boolean).join('; '),
     baselines: [
       { name: 'Kafka ProducerPerformance, acks=all', perSecond: byDefault, aim: 0.8 },
       { name: 'the same, linger 10 ms, batch 128 KiB', perSecond: tuned },
-      ...usual.map(
-        ({ isIdempotent, results }): Baseline => ({
-          name: isIdempotent ? 'the same, idempotent' : 'kafkajs sendBatch of 2,000, acks=all',
-          perSecond: results.map((result) => result.perSecond),
-          aim: 4,
-          ...noted(results),
-        }),
+      ...usual.map(({ isIdempotent, results }) =>
+        baselineOf(
+          isIdempotent ? 'the same, idempotent' : 'kafkajs sendBatch of 2,000, acks=all',
+          results,
+          4,
+        ),
       ),
     ],
   }
@@ -57,27 +55,17 @@ const appendMeasure = async (setting: Setting, ours: string): Promise<Measure> =
 
 const fetchMeasure = async ({ size, brokers, tools, rounds }: Setting, topic: string): Promise<Measure> => {
   const records = size.logRecords
-  const results: FetchResult[] = []
+  const results: Speed[] = []
   const java: number[] = []
   for (const _ of rounds('fetch', 30_000)) {
-    results.push(await runTask<FetchInput, FetchResult>('fetch', { brokers, topic, records }))
+    results.push(await runTask<FetchInput, Speed>('fetch', { brokers, topic, records }))
     java.push(await tools.consume(topic, records))
   }
   return {
     name: 'fetch from the log',
     aim: 400_000,
     product: results.map(({ perSecond }) => perSecond),
-    ...noted(results),
+    note: cpuNote(results),
     baselines: [{ name: 'Kafka ConsumerPerformance', perSecond: java }],
   }
-}
-
-interface Result {
-  readonly perSecond: number
-  readonly cpuMicros: number
-}
-
-const noted = (results: readonly Result[]): { note?: string } => {
-  const note = cpuNote(results.map(({ cpuMicros }) => cpuMicros))
-  return note === undefined ? {} : { note }
 }

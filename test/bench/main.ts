@@ -4,8 +4,8 @@ import { parseArgs } from 'node:util'
 import { ingestMeasures } from './ingest-measures.ts'
 import { logMeasures } from './log-measures.ts'
 import { startParts } from './parts.ts'
-import { projectionMeasures } from './projection-measures.ts'
-import { type Measure, type Report, reportOf, tableOf } from './report.ts'
+import { projectionMeasures, workerProfiles } from './projection-measures.ts'
+import { type Begun, type Measure, reportOf, tableOf } from './report.ts'
 import { type Setting, type Size, sizes, startSetting } from './setting.ts'
 
 /**
@@ -15,15 +15,18 @@ import { type Setting, type Size, sizes, startSetting } from './setting.ts'
  *     make bench ARGS="--quick"          under 2 minutes; without it under 8
  *     make bench ARGS="--json"           for programs
  *     make bench ARGS="--only ingest"    log, ingest or project
+ *     make bench ARGS="--profile"        no figures: where the worker process spends its time
  */
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean' },
     json: { type: 'boolean' },
+    profile: { type: 'boolean' },
     only: { type: 'string', multiple: true },
   },
 })
-const size: Size = values.quick ? sizes.quick : sizes.full
+const size: Size = { ...(values.quick ? sizes.quick : sizes.full), ...(values.profile ? { rounds: 1 } : {}) }
+const isProfiled = values.profile ?? false
 const progress = (text: string): void => void process.stderr.write(`${text}\n`)
 const wants = (part: string): boolean => values.only === undefined || values.only.includes(part)
 
@@ -31,18 +34,22 @@ const wants = (part: string): boolean => values.only === undefined || values.onl
 process.removeAllListeners('warning')
 
 /** Undefined where it was interrupted: what it had made on parts that stay is taken away also then. */
-const run = async (): Promise<Report | undefined> => {
+const run = async (): Promise<string | undefined> => {
   const begun = { at: new Date(), load: loadavg()[0] ?? 0 }
   const interrupted = Promise.withResolvers<undefined>()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.once(signal, () => interrupted.resolve(undefined))
   }
   await using parts = await startParts(env, progress)
-  await using setting = await startSetting(parts, size, progress)
-  const measuring = measureAll(setting)
-  measuring.catch(() => {})
-  const measures = await Promise.race([measuring, interrupted.promise])
-  return measures === undefined ? undefined : reportOf(measures, command, begun)
+  await using setting = await startSetting(parts, { size, isProfiled }, progress)
+  const telling = isProfiled ? workerProfiles(setting) : reported(setting, begun)
+  telling.catch(() => {})
+  return await Promise.race([telling, interrupted.promise])
+}
+
+const reported = async (setting: Setting, begun: Begun): Promise<string> => {
+  const report = reportOf(await measureAll(setting), command, begun)
+  return values.json ? JSON.stringify(report, undefined, 2) : `${report.machine}\n${tableOf(report)}`
 }
 
 const measureAll = async (setting: Setting): Promise<Measure[]> => [
@@ -54,6 +61,4 @@ const measureAll = async (setting: Setting): Promise<Measure[]> => [
 const command = `make bench${process.argv.length > 2 ? ` ARGS="${process.argv.slice(2).join(' ')}"` : ''}`
 const report = await run()
 if (report === undefined) process.exit(130)
-process.stdout.write(
-  values.json ? `${JSON.stringify(report, undefined, 2)}\n` : `${report.machine}\n${tableOf(report)}\n`,
-)
+process.stdout.write(`${report}\n`)

@@ -16,6 +16,8 @@ export interface BenchParts extends AsyncDisposable {
   readonly environment: Environment
   /** For logs and whatever else a process of the program keeps. */
   readonly dataDir: string
+  /** The processes of the parts that the bench has started: none where they ran already. */
+  readonly pids: Readonly<Record<string, number>>
   /** Makes ClickHouse's database again, empty. */
   emptyClickhouse(): Promise<void>
 }
@@ -28,7 +30,7 @@ export const startParts = async (
   await using stack = new AsyncDisposableStack()
   const dataDir = await mkdtemp(join(tmpdir(), 'embudo-bench-'))
   stack.defer(() => rm(dataDir, { recursive: true, force: true }))
-  const given = await addressesOf(environment, stack, dataDir, progress)
+  const { addresses: given, pids } = await runningParts(environment, stack, dataDir, progress)
 
   const name = `bench_${randomBytes(4).toString('hex')}`
   const postgres = new Client({ connectionString: given.databaseUrl })
@@ -57,19 +59,22 @@ export const startParts = async (
     prefix: `${name}.`,
     environment,
     dataDir,
+    pids,
     emptyClickhouse,
     [Symbol.asyncDispose]: () => toEnd.disposeAsync(),
   }
 }
 
-const addressesOf = async (
+const runningParts = async (
   environment: Environment,
   stack: AsyncDisposableStack,
   dataDir: string,
   progress: (text: string) => void,
-): Promise<EmbeddedAddresses> => {
-  if (environment.EMBUDO_TEST_PARTS) return JSON.parse(environment.EMBUDO_TEST_PARTS) as EmbeddedAddresses
-  const embedded = stack.use(
+): Promise<{ readonly addresses: EmbeddedAddresses; readonly pids: Readonly<Record<string, number>> }> => {
+  if (environment.EMBUDO_TEST_PARTS) {
+    return { addresses: JSON.parse(environment.EMBUDO_TEST_PARTS) as EmbeddedAddresses, pids: {} }
+  }
+  const { addresses, pids } = stack.use(
     await startEmbedded({
       dataDir: join(dataDir, 'parts'),
       parts: new Set(['kafka', 'registry', 'postgres', 'clickhouse']),
@@ -77,7 +82,10 @@ const addressesOf = async (
       progress: ({ part, what }) => progress(`${part}: ${what}`),
     }),
   )
-  return embedded.addresses as EmbeddedAddresses
+  return {
+    addresses: addresses as EmbeddedAddresses,
+    pids: Object.fromEntries(Object.entries(pids).map(([part, its]) => [part, its.at(-1)!])),
+  }
 }
 
 const withPath = (address: string, path: string): string => {

@@ -1,22 +1,35 @@
 import { cpus, totalmem } from 'node:os'
 import Table from 'cli-table3'
+import { cpuNote } from './cpu.ts'
+import { median } from './median.ts'
+import type { Speed } from './task.ts'
 
 export interface Measure {
   readonly name: string
   /** Events a second, one of each round. */
   readonly product: readonly number[]
-  readonly note?: string
+  readonly note?: string | undefined
   readonly baselines: readonly Baseline[]
   /** Events a second on two cores. */
-  readonly aim?: number
+  readonly aim?: number | undefined
+  readonly limits?: readonly Limit[]
+}
+
+/** What has to stay small: memory, a latency. */
+export interface Limit {
+  readonly name: string
+  readonly unit: 'MB' | 'ms'
+  /** One of each round; empty where it cannot be told. */
+  readonly values: readonly number[]
+  readonly below?: number | undefined
 }
 
 export interface Baseline {
   readonly name: string
   readonly perSecond: readonly number[]
-  readonly note?: string
+  readonly note?: string | undefined
   /** How many times as fast embudo should be. */
-  readonly aim?: number
+  readonly aim?: number | undefined
 }
 
 export interface Report {
@@ -33,6 +46,12 @@ export interface Begun {
 }
 
 interface ReportedMeasure {
+  readonly limits: readonly {
+    readonly name: string
+    readonly value: number
+    readonly unit: string
+    readonly below: number | undefined
+  }[]
   readonly name: string
   readonly perSecond: number
   readonly note: string | undefined
@@ -48,11 +67,15 @@ interface ReportedMeasure {
   }[]
 }
 
+export const baselineOf = (name: string, results: readonly Speed[], aim?: number): Baseline => {
+  return { name, perSecond: results.map(({ perSecond }) => perSecond), note: cpuNote(results), aim }
+}
+
 export const reportOf = (measures: readonly Measure[], command: string, begun: Begun): Report => ({
   at: begun.at.toISOString(),
   machine: `${cpus().length} cores (${cpus()[0]?.model.trim()}), ${Math.round(totalmem() / 2 ** 30)} GB, ${process.platform}, Node ${process.versions.node}; load ${begun.load.toFixed(1)} as it began`,
   command,
-  measures: measures.map(({ name, product, note, aim, baselines }) => {
+  measures: measures.map(({ name, product, note, aim, baselines, limits = [] }) => {
     const perSecond = Math.round(median(product))
     return {
       name,
@@ -71,6 +94,9 @@ export const reportOf = (measures: readonly Measure[], command: string, begun: B
           note: baseline.note,
         }
       }),
+      limits: limits
+        .filter(({ values }) => values.length > 0)
+        .map(({ name, unit, values, below }) => ({ name, value: tenths(median(values)), unit, below })),
     }
   }),
 })
@@ -84,7 +110,7 @@ export const tableOf = ({ measures }: Report): string => {
     // No line between rows: those of a measure belong together.
     chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
   })
-  for (const { name, perSecond, note, aim, ofAim, baselines } of measures) {
+  for (const { name, perSecond, note, aim, ofAim, baselines, limits } of measures) {
     const aimed = aim === undefined ? ['', ''] : [figure(aim), percent(ofAim ?? 0)]
     table.push([name, figure(perSecond), '', ...aimed, note ?? ''])
     for (const baseline of baselines) {
@@ -98,16 +124,16 @@ export const tableOf = ({ measures }: Report): string => {
         baseline.note ?? '',
       ])
     }
+    for (const { name, value, unit, below } of limits) {
+      const held = below === undefined || value < below ? 'held' : `${hundredths(value / below)} x`
+      const limit = below === undefined ? ['', ''] : [`< ${figure(below)} ${unit}`, held]
+      table.push([`  ${name}`, `${figure(value)} ${unit}`, '', ...limit, ''])
+    }
   }
   return table.toString()
 }
 
-export const median = (values: readonly number[]): number => {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}
-
 const percent = (share: number): string => `${Math.round(share * 100)}%`
 const figure = (value: number): string => value.toLocaleString('en')
+const tenths = (value: number): number => Math.round(value * 10) / 10
 const hundredths = (value: number): number => Math.round(value * 100) / 100

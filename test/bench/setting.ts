@@ -16,6 +16,7 @@ export interface Size {
   readonly logRecords: number
   /** What readers go through. */
   readonly records: number
+  readonly readableMs: number
 }
 
 export const sizes = {
@@ -25,7 +26,8 @@ export const sizes = {
     measureMs: 4_000,
     steadyMs: 3_000,
     logRecords: 500_000,
-    records: 500_000,
+    records: 1_000_000,
+    readableMs: 20_000,
   },
   quick: {
     rounds: 1,
@@ -34,6 +36,7 @@ export const sizes = {
     steadyMs: 1_000,
     logRecords: 200_000,
     records: 150_000,
+    readableMs: 4_000,
   },
 } as const satisfies Record<string, Size>
 
@@ -41,6 +44,8 @@ export const sizes = {
 export interface Setting extends AsyncDisposable {
   readonly parts: BenchParts
   readonly size: Size
+  /** Whether workers are to be profiled, which costs them some of their speed. */
+  readonly isProfiled: boolean
   readonly http: Serving
   readonly tools: KafkaTools
   readonly brokers: readonly string[]
@@ -58,7 +63,7 @@ export interface Setting extends AsyncDisposable {
 
 export const startSetting = async (
   parts: BenchParts,
-  size: Size,
+  { size, isProfiled }: Pick<Setting, 'size' | 'isProfiled'>,
   progress: (text: string) => void,
 ): Promise<Setting> => {
   await using stack = new AsyncDisposableStack()
@@ -84,6 +89,7 @@ export const startSetting = async (
   return {
     parts,
     size,
+    isProfiled,
     http,
     tools,
     brokers,

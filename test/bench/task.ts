@@ -8,6 +8,13 @@ export interface Task<Result> extends AsyncDisposable {
   readonly pid: number
 }
 
+/** What a task that goes through events by itself tells. */
+export interface Speed {
+  readonly perSecond: number
+  /** Of its own process, for each event. */
+  readonly cpuMicros: number
+}
+
 export const startTask = async <Input, Result>(name: string, input: Input): Promise<Task<Result>> => {
   const child = fork(join(import.meta.dirname, 'tasks', `${name}.ts`), [JSON.stringify(input)], {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -18,4 +18,9 @@ logContract('the log on Kafka', {
     await admin.deleteTopics({ topics: [topic] })
     await admin.createTopics({ topics: [{ topic, numPartitions: partitions }], waitForLeaders: true })
   },
+  groupOffsets: async (groupId, topic) => {
+    const [found] = await admin.fetchOffsets({ groupId, topics: [topic] })
+    const known = found!.partitions.filter(({ offset }) => offset !== '-1')
+    return new Map(known.map(({ partition, offset }) => [partition, Number(offset)]))
+  },
 })

@@ -11,4 +11,11 @@ logContract('the log in memory', {
   },
   trim: async (topic, partition, start) => opened.faults.trim(topic, partition, start),
   recreate: async (topic) => opened.faults.recreate(topic),
+  groupOffsets: async (group, topic) =>
+    new Map(
+      [...opened.mirrored(group)]
+        .map(([place, offset]) => [place.split(':'), offset] as const)
+        .filter(([[of]]) => of === topic)
+        .map(([[, partition], offset]) => [Number(partition), offset] as const),
+    ),
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Appended, AppendRecord, Log, LogFailure, LogReader, LogRecord } from '../../src/log/port.ts'
+import type { Appended, AppendRecord, Log, LogFailure, LogReader, WholeRecord } from '../../src/log/port.ts'
 
 /** What the suite needs besides the port: a log with chosen bounds, and a way to take away what was written. */
 export interface LogUnderTest {
@@ -8,6 +8,8 @@ export interface LogUnderTest {
   trim(topic: string, partition: number, start: number): Promise<void>
   /** Deletes the topic and makes it again. */
   recreate(topic: string, partitions: number): Promise<void>
+  /** What others see of a consumer group: next offsets by partition. */
+  groupOffsets(group: string, topic: string): Promise<ReadonlyMap<number, number>>
 }
 
 /** What every log promises. */
@@ -172,6 +174,39 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       expect(second?.headers()).toEqual({})
     })
 
+    it('are copied as they are, whatever they hold', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 2)
+      const headers = [['ce_id', '1'] as const, ['twice', 'a'] as const, ['twice', '\u{1F600}'] as const]
+      const large = Buffer.alloc(20_000, 'x')
+      await log.append([
+        { topic, partition: 0, key: Buffer.from('k'), value: large, headers },
+        { topic, partition: 0, key: large, value: Buffer.alloc(0), headers: [] },
+      ])
+      const originals = await readAll(log, topic, 0, 0)
+      await log.append(originals.map((original) => ({ topic, partition: 1, body: original.body() })))
+      const copies = await readAll(log, topic, 1, 0)
+      expect(copies.map((copy) => copy.body())).toEqual(originals.map((original) => original.body()))
+      expect(copies[0]).toMatchObject({ key: Buffer.from('k'), value: large })
+      expect(copies[0]!.headers()).toEqual({ ce_id: '1', twice: 'a' })
+      expect(copies[1]).toMatchObject({ key: large, value: Buffer.alloc(0) })
+    })
+
+    it('are found by when they were appended', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 2)
+      await log.append([record(topic, 0, 'one')])
+      const [first] = await readAll(log, topic, 0, 0)
+      while (Date.now() <= first!.timestamp) await new Promise((resolve) => setTimeout(resolve, 1))
+      await log.append([record(topic, 0, 'two')])
+      const at = async (time: number) => (await log.offsetsAt(topic, time)).map(({ offset }) => offset)
+      expect(await at(0)).toEqual([0, 0])
+      expect(await at(first!.timestamp)).toEqual([0, 0])
+      expect(await at(first!.timestamp + 1)).toEqual([1, 0])
+      expect(await at(Date.now() + 60_000)).toEqual([2, 0])
+      await expect(log.offsetsAt(uniqueName(), 0)).rejects.toMatchObject({ code: 'topic_unknown' })
+    })
+
     it('begins at the offset asked for, within what was appended together', async () => {
       await using log = await subject.open()
       const topic = await newTopic(log, 1)
@@ -195,7 +230,7 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       await log.append([record(topic, 0, 'new')])
       const { value: batch } = await next
       expect(batch).toMatchObject({ topic, partition: 0, highWatermark: 2 })
-      expect(batch.records.map((each: LogRecord) => String(each.value))).toEqual(['new'])
+      expect(batch.records.map((each: WholeRecord) => String(each.value))).toEqual(['new'])
       stop.abort()
       expect(await batches.next()).toEqual({ done: true, value: undefined })
     })
@@ -327,6 +362,42 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
     })
   })
 
+  describe(`${name}: where a group stands`, () => {
+    it('is seen by others as it was last mirrored, partition by partition', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 3)
+      await log.append([record(topic, 0, 'a'), record(topic, 0, 'b'), record(topic, 1, 'c')])
+      const group = `${topic}.saga.enrollment`
+      await log.mirrorOffsets(group, [
+        { topic, partition: 0, offset: 1 },
+        { topic, partition: 1, offset: 0 },
+      ])
+      await log.mirrorOffsets(group, [{ topic, partition: 0, offset: 2 }])
+      await log.mirrorOffsets(group, [])
+      expect(new Map(await subject.groupOffsets(group, topic))).toEqual(
+        new Map([
+          [0, 2],
+          [1, 0],
+        ]),
+      )
+    })
+
+    it('can be that of several topics at once, and goes back where it is told to', async () => {
+      await using log = await subject.open()
+      const topics = [await newTopic(log, 1), await newTopic(log, 1)]
+      const group = uniqueName()
+      for (const offset of [7, 3]) {
+        await log.mirrorOffsets(
+          group,
+          topics.map((topic) => ({ topic, partition: 0, offset })),
+        )
+      }
+      for (const topic of topics) {
+        expect([...(await subject.groupOffsets(group, topic))]).toEqual([[0, 3]])
+      }
+    })
+  })
+
   it(`${name}: ping resolves while the log is there`, async () => {
     const log = await subject.open()
     await log.ping()
@@ -352,9 +423,14 @@ export const record = (topic: string, partition: number, value: string): AppendR
 })
 
 /** Everything that is in the partition now, from an offset on. */
-export const readAll = async (log: Log, topic: string, partition: number, from = 0): Promise<LogRecord[]> => {
+export const readAll = async (
+  log: Log,
+  topic: string,
+  partition: number,
+  from = 0,
+): Promise<WholeRecord[]> => {
   await using reader = log.reader()
-  const records: LogRecord[] = []
+  const records: WholeRecord[] = []
   for await (const batch of reader.read(topic, partition, from, new AbortController().signal)) {
     records.push(...batch.records)
     if ((batch.records.at(-1)?.offset ?? 0) + 1 >= batch.highWatermark) break
@@ -369,8 +445,8 @@ export const collect = (
   partition: number,
   from: number,
   signal: AbortSignal,
-): Promise<LogRecord[]> & { readonly records: readonly LogRecord[] } => {
-  const records: LogRecord[] = []
+): Promise<WholeRecord[]> & { readonly records: readonly WholeRecord[] } => {
+  const records: WholeRecord[] = []
   const reading = (async () => {
     for await (const batch of reader.read(topic, partition, from, signal)) {
       expect(batch.records.length).toBeGreaterThan(0)

@@ -116,11 +116,15 @@ const withoutEpoch: Rewrite = (sql) => sql.replace('and epoch = $8', 'and $8::bi
 const withoutFence: Rewrite = (sql) =>
   withoutEpoch(sql).replace('and next_offset = $7', 'and $7::bigint is not null')
 const withoutMoved: Rewrite = (sql) => sql.replaceAll('exists (select from moved)', 'true')
-const seizing = /^update embudo\.positions set epoch = epoch \+ 1\s+where (.*) (returning .*)$/s
+const raising = /^update embudo\.positions set epoch = epoch \+ 1\s/
 const withoutLock: Rewrite = (sql) =>
-  sql.replace(seizing, 'select next_offset, epoch, mark from embudo.positions where $1')
-const withoutRaising: Rewrite = (sql) =>
-  sql.replace(seizing, 'update embudo.positions set epoch = epoch where $1 $2')
+  sql
+    .replace(/^(select next_offset.*) for update$/s, '$1')
+    .replace(
+      /^update embudo\.positions set epoch = epoch \+ 1\s+where (.*) (returning .*)$/s,
+      'select next_offset, epoch, mark from embudo.positions where $1',
+    )
+const withoutRaising: Rewrite = (sql) => sql.replace(raising, 'update embudo.positions set epoch = epoch ')
 
 /** Where nobody parks anything, a look at what is parked meets nobody either. */
 const nothingParked = new RegExp(`${unnoticed.source}|from embudo\\.dead_letters`, 'i')
@@ -145,7 +149,7 @@ describe('every order of the steps of', { timeout: 300_000 }, () => {
     it('leaves the repaired row with all that came after it', () =>
       expectEveryOrderRight('projector, repair', scenario))
     it('would not, if the epoch were not looked at', () => expectAWrongOrder(scenario, withoutEpoch))
-    it('would not, if the repair did not seize the position', () => expectAWrongOrder(scenario, withoutLock))
+    it('would not, if the repair did not lock the position', () => expectAWrongOrder(scenario, withoutLock))
     it('would not, if the repair did not raise the epoch', () => expectAWrongOrder(scenario, withoutRaising))
   })
 
@@ -230,6 +234,7 @@ describe('every order of the steps of', { timeout: 300_000 }, () => {
   describe('a switch, the projector of the old generation and that of the new', () => {
     const positions = { 1: 3, 2: 2 }
     let least = 0
+    let before: string | undefined
     let switchedAt: string | undefined
     const writers: Scenario['writers'] = {
       switch: makeLive(1, 2),
@@ -249,20 +254,22 @@ describe('every order of the steps of', { timeout: 300_000 }, () => {
         await query('drop view if exists public.trails')
         await query(viewSql(trails, tableOf(trails, 1)))
         least = 0
+        before = undefined
         switchedAt = undefined
       },
       // What readers do not see moves what they do not see: only these meet the feeding of generations.
       unnoticed: new RegExp(`${unnoticed.source}|embudo\\.(generations|dead_letters)`, 'i'),
       between: async () => {
-        const [seen] =
-          await reading(`select count(*)::integer as records, (select state from embudo.generations where generation = 2) as state,
-          (select string_agg(next_offset::text, ' ' order by generation) from embudo.positions) as positions
-          from (select regexp_split_to_table(trim(trail), ' ') from public.trails) as records`)
-        if (seen === undefined) return undefined
-        const { records, state, positions: places } = seen
+        const [now] = await query<{ state: string; places: string }>(
+          `select (select state from embudo.generations where generation = 2) as state,
+             (select string_agg(next_offset::text, ' ' order by generation) from embudo.positions) as places`,
+        )
+        // As it was before the switch's last step: once that has let go of the positions, the old one is fed on.
+        if (now?.state === 'live') switchedAt ??= before
+        before = now?.places
+        const records = await recordsRead()
         if (records < least) return `a reader saw ${records} records after ${least}`
-        least = records
-        if (state === 'live') switchedAt ??= places
+        if (Number.isFinite(records)) least = records
         return undefined
       },
       check: async () => {
@@ -280,22 +287,24 @@ describe('every order of the steps of', { timeout: 300_000 }, () => {
       ))
     it('would not, if the new generation were not waited for', () =>
       expectAWrongOrder(scenario, (sql) =>
-        sql.replace('coalesce(new.next_offset, 0) < old.next_offset', 'false'),
+        sql.replace('coalesce(sum(greatest(0, a.next_offset - coalesce(b.next_offset, a.origin))), 0)', '0'),
       ))
   })
 })
 
-/** Undefined where the switch holds the view at that moment: a reader would wait. */
-const reading = async (
-  sql: string,
-): Promise<{ records: number; state: string; positions: string }[] | []> => {
+/** By whoever reads the view; infinitely many where the switch holds it at that moment, and a reader would wait. */
+const recordsRead = async (): Promise<number> => {
   const client = await database.pool.connect()
   try {
     await client.query(`begin; set local lock_timeout = '5ms'`)
-    return (await client.query(sql)).rows
+    const { rows } = await client.query<{ records: number }>(
+      `select count(*)::integer as records
+       from (select regexp_split_to_table(trim(trail), ' ') from public.trails) as records`,
+    )
+    return rows[0]!.records
   } catch (error) {
     if ((error as { code?: string }).code !== '55P03') throw error
-    return []
+    return Number.POSITIVE_INFINITY
   } finally {
     await client.query('rollback')
     client.release()

@@ -1,4 +1,4 @@
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import {
   type Advance,
   type PartitionOf,
@@ -12,16 +12,18 @@ import type { ReadModelDefinition } from '../../src/define/read-model.ts'
 import { sum, type TallyDefinition, tally } from '../../src/define/tally.ts'
 import { transaction } from '../../src/postgres/transaction.ts'
 import { loadRows } from '../../src/projection/postgres/load.ts'
+import { emptyCaches, lockPosition } from '../../src/projection/postgres/out-of-band.ts'
 import { parkedSubjects } from '../../src/projection/postgres/parked.ts'
-import { switchGeneration } from '../../src/projection/postgres/switch.ts'
+import { showGeneration } from '../../src/projection/postgres/switch.ts'
 import { type Table, tableOf } from '../../src/projection/postgres/table.ts'
 import { writeCounts, writeRows } from '../../src/projection/postgres/write.ts'
+import { switchGeneration } from '../../src/projection/switch.ts'
 import { leads } from '../integration/projection/models.ts'
 import type { Writer } from './every-order.ts'
 
 /**
- * Everyone who writes under a position, in the steps that it takes: what the interleavings are made of. The steps
- * that src has are its own; those of a repair and of a release are written here by the same rule.
+ * Everyone who writes under a position, in the steps that it takes: what the interleavings are made of. What touches a
+ * position is src's own; what a writer puts under it is as simple here as it can be told right from wrong.
  */
 
 /** What is folded: a record's offset is its place. */
@@ -209,8 +211,9 @@ export const repair =
   (pool: Pool) =>
     transaction(pool, async (client) => {
       const of = placeOf(trails.name)
-      const { nextOffset } = (await seizePosition(client, of))!
+      const { nextOffset } = (await lockPosition(client, of))!
       const trail = foldTrails(history, nextOffset)[key]
+      await emptyCaches(client, of)
       if (trail !== undefined) await putRow(client, tableOf(trails, 1), { key, trail })
     })
 
@@ -251,5 +254,7 @@ export const takeOver: Writer = async (pool) => {
 export const makeLive =
   (from: number, to: number): Writer =>
   async (pool) => {
-    await switchGeneration(pool, { projection: trails, from, to, table: tableOf(trails, to) })
+    const show = (client: PoolClient, generation: number) =>
+      showGeneration(client, trails, tableOf(trails, generation))
+    await switchGeneration(pool, { projection: trails.name, from, to, kind: { makeLive: show } })
   }

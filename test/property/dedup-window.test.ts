@@ -5,7 +5,7 @@ import { distinct } from '../../src/consumer/distinct.ts'
 import { identityHash } from '../../src/consumer/identity-hash.ts'
 import { decodeBatches } from '../../src/log/decode-batch.ts'
 import { encodeBatch } from '../../src/log/encode-batch.ts'
-import type { LogBatch, LogRecord } from '../../src/log/port.ts'
+import type { LogBatch, WholeRecord } from '../../src/log/port.ts'
 import { writeInt64 } from '../../src/log/record-batch.ts'
 
 /** Promise 4, word for word: is the same id within the records before it, whether that one counted or not? */
@@ -54,7 +54,7 @@ describe('the window', () => {
   })
 })
 
-const recordsOf = (ids: readonly (string | null)[]): LogRecord[] =>
+const recordsOf = (ids: readonly (string | null)[]): WholeRecord[] =>
   ids.flatMap((id, offset) => {
     const headers: [string, string][] = id === null ? [] : [['ce_id', id]]
     const batch = encodeBatch([{ key: Buffer.from('k'), value: Buffer.alloc(0), headers }], 0)
@@ -63,7 +63,7 @@ const recordsOf = (ids: readonly (string | null)[]): LogRecord[] =>
   })
 
 async function* batchesOf(
-  records: readonly LogRecord[],
+  records: readonly WholeRecord[],
   from: number,
   cuts: readonly number[],
 ): AsyncGenerator<LogBatch> {

@@ -2,6 +2,7 @@ import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { type PartitionStatus, startConsumer } from '../../consumer/consumer.ts'
+import type { Feeds } from '../../consumer/feeds.ts'
 import type { Membership } from '../../consumer/membership.ts'
 import type { Catalog } from '../../define/catalog.ts'
 import type { EventTablesDefinition } from '../../define/event-tables.ts'
@@ -18,6 +19,7 @@ export interface EventTablesOptions {
   readonly prefix: string
   readonly codec: Codec
   readonly log: Log
+  readonly feeds: Feeds
   readonly pool: Pool
   readonly clickhouse: ClickHouseClient
   readonly membership: Membership
@@ -36,14 +38,14 @@ export interface EventTables extends AsyncDisposable {
 
 /** Keeps the tables of one generation up with every topic, in the partitions that this process owns. */
 export const startEventTables = async (options: EventTablesOptions): Promise<EventTables> => {
-  const { definition, generation, catalog, prefix, log, pool, clickhouse, membership, logger } = options
+  const { definition, generation, catalog, clickhouse } = options
   await ensureEventTables(clickhouse, catalog, generation)
   if (options.isLive !== false) await nameEventTables(clickhouse, catalog, generation)
 
   const sink = new EventSink(options)
   const consumer = await startConsumer(
     { reader: definition.name, generation, topics: catalog.topics, run: sink.run },
-    { log, prefix, pool, membership, logger },
+    options,
   )
   return {
     status: () => ({ partitions: consumer.status(), sink: sink.status() }),

@@ -28,6 +28,7 @@ const parsers = new Map<number, (text: string) => unknown>([
 /** `2026-11-20 10:00:00+00` as a form that every engine must parse. Years below 1 have no other use here. */
 const timestampText = (text: string): string => text.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00')
 
-const foldTypes: pg.CustomTypesConfig = {
+/** What a query's values become, so that folds see them. */
+export const foldTypes: pg.CustomTypesConfig = {
   getTypeParser: (oid: number) => parsers.get(oid) ?? pg.types.getTypeParser(oid, 'text'),
 } as pg.CustomTypesConfig

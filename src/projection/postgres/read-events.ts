@@ -1,4 +1,3 @@
-import type { DistinctBatch } from '../../consumer/distinct.ts'
 import type { PartitionOf } from '../../consumer/positions.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
 import { StoredRecord } from '../../dead-letter/stored-record.ts'
@@ -14,6 +13,8 @@ export type Read =
   /** An operator has decided that this projection passes it over. */
   | { readonly record: LogRecord; readonly event: undefined; readonly error: undefined }
 
+type Place = Pick<PartitionOf, 'reader' | 'topic' | 'partition'>
+
 export interface EventSource {
   readonly codec: Codec
   readonly corrections: Corrections
@@ -26,8 +27,8 @@ export interface EventSource {
  * unreadable for good comes with it; a registry that does not answer is a passing fault and is thrown.
  */
 export const readEvents = async (
-  batches: readonly DistinctBatch[],
-  of: PartitionOf,
+  batches: readonly { readonly records: readonly LogRecord[] }[],
+  of: Place,
   source: EventSource,
 ): Promise<Read[]> => {
   const reads: Read[] = []
@@ -53,13 +54,13 @@ export const readEvents = async (
   return reads
 }
 
-const correctionOf = (record: LogRecord, of: PartitionOf, { corrections }: EventSource) =>
+const correctionOf = (record: LogRecord, of: Place, { corrections }: EventSource) =>
   corrections.of(of.reader, of.topic, of.partition, record.offset)
 
 /** Undefined where it is of no interest. A promise where the schema has to be asked for: hardly ever. */
 export const readOne = (
   record: LogRecord,
-  of: PartitionOf,
+  of: Place,
   source: Pick<EventSource, 'codec' | 'types'>,
 ): Read | undefined | Promise<Read | undefined> => {
   if (record.value === null) return undefined

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import { kafkaLog } from '../../../src/log/kafka-log.ts'
 import { bodyOf } from '../../../src/log/record-body.ts'
 import { ownCpuMicros } from '../cpu.ts'
-import { taskInput, tell } from '../task.ts'
+import { type Speed, taskInput, tell } from '../task.ts'
 import { attendanceRecord } from '../workload.ts'
 
 export interface AppendInput {
@@ -13,9 +13,7 @@ export interface AppendInput {
   readonly records: number
 }
 
-export interface AppendResult {
-  readonly perSecond: number
-  readonly cpuMicros: number
+export interface AppendResult extends Speed {
   /** Key, value and headers, with their lengths. */
   readonly bytesPerRecord: number
 }

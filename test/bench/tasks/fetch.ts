@@ -1,18 +1,13 @@
 import { performance } from 'node:perf_hooks'
 import { kafkaLog } from '../../../src/log/kafka-log.ts'
 import { ownCpuMicros } from '../cpu.ts'
-import { taskInput, tell } from '../task.ts'
+import { type Speed, taskInput, tell } from '../task.ts'
 
 export interface FetchInput {
   readonly brokers: readonly string[]
   readonly topic: string
   /** Where to stop. */
   readonly records: number
-}
-
-export interface FetchResult {
-  readonly perSecond: number
-  readonly cpuMicros: number
 }
 
 /** embudo's reader alone: the topic's partitions side by side. */
@@ -34,4 +29,4 @@ await Promise.all(bounds.map(({ partition }) => read(partition)))
 tell({
   perSecond: records / ((performance.now() - startedAt) / 1000),
   cpuMicros: ownCpuMicros(begun, records),
-} satisfies FetchResult)
+} satisfies Speed)

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { performance } from 'node:perf_hooks'
 import { taskInput, tell } from '../task.ts'
+import { type Latencies, latenciesOf } from './latencies.ts'
 import { linesRequest, singleEventRequest, statusOf } from './requests.ts'
 
 export interface LoadInput {
@@ -11,10 +12,8 @@ export interface LoadInput {
   readonly measureMs: number
 }
 
-export interface LoadResult {
+export interface LoadResult extends Latencies {
   readonly eventsPerSecond: number
-  readonly p50Ms: number
-  readonly p99Ms: number
   /** Answers other than 202. */
   readonly failed: number
   /** Events that were answered from the beginning on, warming up included. */
@@ -27,7 +26,7 @@ const { port, connections, eventsPerRequest, warmUpMs, measureMs } = taskInput<L
 const requests = Array.from({ length: eventsPerRequest === 1 ? 20_000 : 200 }, (_, at) =>
   eventsPerRequest === 1 ? singleEventRequest(port, at) : linesRequest(port, at, eventsPerRequest),
 )
-const latencies: number[] = []
+const answeredIn: number[] = []
 let sent = 0
 let answered = 0
 let failed = 0
@@ -53,7 +52,7 @@ const drive = (socket: Socket): Promise<void> =>
       events += eventsPerRequest
       const now = performance.now()
       if (sentAt >= beginAt && now <= endAt) {
-        latencies.push(now - sentAt)
+        answeredIn.push(now - sentAt)
         if (status === 202) answered += 1
         else failed += 1
       }
@@ -65,13 +64,9 @@ const drive = (socket: Socket): Promise<void> =>
   })
 
 await Promise.all(Array.from({ length: connections }, () => drive(connect({ port, host: '127.0.0.1' }))))
-latencies.sort((a, b) => a - b)
-const quantile = (share: number): number =>
-  latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
 tell({
   eventsPerSecond: (answered * eventsPerRequest) / (measureMs / 1000),
-  p50Ms: quantile(0.5),
-  p99Ms: quantile(0.99),
+  ...latenciesOf(answeredIn),
   failed,
   events,
 } satisfies LoadResult)

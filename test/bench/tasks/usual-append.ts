@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import { Kafka, logLevel } from 'kafkajs'
 import { ownCpuMicros } from '../cpu.ts'
-import { taskInput, tell } from '../task.ts'
+import { type Speed, taskInput, tell } from '../task.ts'
 import { attendanceRecord } from '../workload.ts'
 import type { AppendInput } from './append.ts'
 
@@ -48,4 +48,4 @@ const sent = called * recordsPerCall
 tell({
   perSecond: sent / ((performance.now() - startedAt) / 1000),
   cpuMicros: ownCpuMicros(begun, sent),
-})
+} satisfies Speed)

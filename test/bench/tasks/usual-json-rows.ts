@@ -1,36 +1,25 @@
-import { performance } from 'node:perf_hooks'
 import { createClient } from '@clickhouse/client'
-import { Kafka, logLevel } from 'kafkajs'
-import { taskInput, tell } from '../task.ts'
+import { taskInput } from '../task.ts'
 import { type Attendance, attendanceSchema } from '../workload.ts'
+import { type UsualReaderInput, usualReader } from './usual-reader.ts'
 
-export interface UsualJsonRowsInput {
-  readonly brokers: readonly string[]
-  readonly topic: string
+export interface UsualJsonRowsInput extends UsualReaderInput {
   readonly clickhouseUrl: string
-  readonly records: number
-  readonly measureMs: number
 }
 
 /** How one writes it without embudo: kafkajs `eachBatch`, avsc, and the batch's rows as JSONEachRow. */
-const { brokers, topic, clickhouseUrl, records, measureMs } = taskInput<UsualJsonRowsInput>()
-const clickhouse = createClient({ url: clickhouseUrl })
+const input = taskInput<UsualJsonRowsInput>()
+const clickhouse = createClient({ url: input.clickhouseUrl })
 await clickhouse.command({ query: 'drop table if exists usual_events' })
 await clickhouse.command({
   query: `create table usual_events (event_id String, time String, partition UInt32, offset UInt64, leadId String,
     webinarId String, attendanceDuration Int64, engagementScore Nullable(Float64)) engine = MergeTree order by (leadId, time)`,
 })
 const type = attendanceSchema()
-const kafka = new Kafka({ brokers: [...brokers], clientId: 'usual-json-rows', logLevel: logLevel.NOTHING })
-const consumer = kafka.consumer({ groupId: `usual-json-rows-${process.pid}` })
-await consumer.connect()
-await consumer.subscribe({ topic, fromBeginning: true })
-
-let inserted = 0
-let startedAt: number | undefined
+const { consumer, begin, count } = await usualReader('usual-json-rows', input)
 await consumer.run({
   eachBatch: async ({ batch }) => {
-    startedAt ??= performance.now()
+    begin()
     const values = batch.messages.map(({ value, headers, offset }) => ({
       event_id: headers?.ce_id?.toString(),
       time: headers?.ce_time?.toString(),
@@ -39,8 +28,6 @@ await consumer.run({
       ...(type.fromBuffer(value!.subarray(5)) as Attendance),
     }))
     await clickhouse.insert({ table: 'usual_events', values, format: 'JSONEachRow' })
-    inserted += values.length
-    const elapsed = performance.now() - startedAt
-    if (inserted >= records || elapsed >= measureMs) tell({ perSecond: inserted / (elapsed / 1000) })
+    count(values.length)
   },
 })

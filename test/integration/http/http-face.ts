@@ -6,10 +6,14 @@ import leadProfile from '../../../projections/lead_profile/projection.ts'
 import webinarStats from '../../../projections/webinar_stats/projection.ts'
 import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
+import { EmbudoError } from '../../../src/define/error.ts'
 import type { DomainEvent } from '../../../src/define/event.ts'
 import { createApp } from '../../../src/http/app.ts'
 import { crossOrigin } from '../../../src/http/cors.ts'
-import { healthRoutes, projectionRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { healthRoutes, sagaRoutes } from '../../../src/http/operations.ts'
+import { type ProjectionOperations, projectionRoutes } from '../../../src/http/projection-routes.ts'
+import { reconciliationRoutes } from '../../../src/http/reconciliation-routes.ts'
+import { type RepairOperations, repairRoutes } from '../../../src/http/repair-routes.ts'
 import { createHttpServer, type HttpLimits } from '../../../src/http/server.ts'
 import type { IngestLimits } from '../../../src/ingest/ingest.ts'
 import { ingestion } from '../../../src/ingest/ingestion.ts'
@@ -43,8 +47,10 @@ interface FaceOptions {
   readonly positions?: () => ReadonlyMap<string, number>
   readonly history?: readonly HistoryEvent[]
   readonly readWaitMs?: number
+  readonly projections?: Partial<ProjectionOperations>
   readonly http?: Partial<HttpLimits>
   readonly origins?: readonly string[]
+  readonly repair?: RepairOperations['repair']
 }
 
 /** The whole HTTP face on a free port, with the log in memory. */
@@ -102,7 +108,14 @@ export const startFace = async (options: FaceOptions = {}) => {
       isReady: () => !http.isDraining(),
       metrics: async () => ({ contentType: registry.contentType, text: await registry.metrics() }),
     }),
-    ...projectionRoutes({ list: async () => [], rebuild: async () => ({ generation: 2 }) }),
+    ...projectionRoutes({ ...noProjections, ...options.projections }),
+    ...reconciliationRoutes({
+      reconcile: async () => ({ addsUp: true, asOf: new Date().toISOString(), notCounted: null, items: [] }),
+    }),
+    ...repairRoutes(
+      { repair: options.repair ?? (async (name) => ({ name, subjects: 0, changed: 0, failed: [] })) },
+      { aliveEveryMs: 20, progressEveryMs: 20 },
+    ),
     ...sagaRoutes({ list: async () => ({ items: [], nextCursor: null }), show: async () => undefined }),
   ]
   const http = createHttpServer({
@@ -159,6 +172,13 @@ export const startFace = async (options: FaceOptions = {}) => {
       await log[Symbol.asyncDispose]()
     },
   }
+}
+
+const unknown = () => Promise.reject(new EmbudoError('unknown_projection', 'there is none'))
+const noProjections: ProjectionOperations = {
+  ...{ rebuild: unknown, verify: unknown, switch: unknown, rollback: unknown },
+  ...{ pause: unknown, resume: unknown, drop: unknown },
+  list: async () => [],
 }
 
 export const attended = (data: Record<string, unknown> = {}, envelope: Record<string, unknown> = {}) => ({

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { beginGeneration, listGenerations } from '../../../src/projection/generations.ts'
-import { switchGeneration } from '../../../src/projection/postgres/switch.ts'
-import { tableOf } from '../../../src/projection/postgres/table.ts'
+import { switchGeneration } from '../../../src/projection/switch.ts'
 import {
   expectedLedger,
   expectedSales,
@@ -98,7 +97,7 @@ describe('a rebuild beside the live model', () => {
     await isLive('ledger_same', 2)
 
     expect(await readLedger(pool, 'ledger_same')).toEqual(before)
-    expect((await generationsOf('ledger_same')).map(({ state }) => state)).toEqual(['retired', 'live'])
+    expect((await generationsOf('ledger_same')).map(({ state }) => state)).toEqual(['previous', 'live'])
     const { rows } = await pool.query(`select pg_get_viewdef('public.ledger_same'::regclass) as view`)
     expect(rows[0].view).toContain('ledger_same_2')
   })
@@ -113,7 +112,8 @@ describe('a rebuild beside the live model', () => {
       await applied({ log, pool, topic }, 'ledger_still')
     }
     await beginGeneration(pool, 'ledger_still', 1, 30)
-    const change = { projection, from: 1, to: 2, table: tableOf(projection, 2) }
+    const kind = { makeLive: () => Promise.reject(new Error('it is behind')) }
+    const change = { projection: projection.name, from: 1, to: 2, kind }
     const switching = switchGeneration(pool, change)
     const move = `update embudo.positions set next_offset = next_offset where reader = 'ledger_still' and generation = 1`
     await eventually(
@@ -155,7 +155,7 @@ describe('a rebuild beside the live model', () => {
     }
     await using _ = await startProjector({ log, prefix, pool, projections: [ledger('ledger_new', 2)] })
     const generations = await isLive('ledger_new', 2)
-    expect(generations.map(({ version, state }) => `${version} ${state}`)).toEqual(['1 retired', '2 live'])
+    expect(generations.map(({ version, state }) => `${version} ${state}`)).toEqual(['1 previous', '2 live'])
     expect(await readLedger(pool, 'ledger_new')).toEqual(expectedLedger(happened))
   })
 

@@ -3,6 +3,7 @@ import { Client, Pool } from 'pg'
 import { pino } from 'pino'
 import * as generated from '../../../schemas/events.generated.ts'
 import type { Consumer } from '../../../src/consumer/consumer.ts'
+import { type Feeds, makeFeeds } from '../../../src/consumer/feeds.ts'
 import { joinMembership, type Membership } from '../../../src/consumer/membership.ts'
 import type { Corrections } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
@@ -10,10 +11,14 @@ import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
-import { partitionFor } from '../../../src/log/port.ts'
+import { type Log, partitionFor } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import type { PostgresProjection } from '../../../src/projection/definition.ts'
+import { feedsNothing, generationKinds } from '../../../src/projection/kinds.ts'
+import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lifecycle.ts'
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
+import { pace } from '../../../src/projection/pace.ts'
+import { listProjections, type ProjectionItem } from '../../../src/projection/queries.ts'
 import { type Happened, leads } from './models.ts'
 
 const logger = pino({ level: 'silent' })
@@ -22,9 +27,8 @@ const logger = pino({ level: 'silent' })
 const schemaIds = new Map(
   generated.versions.map(({ type, version }, index) => [`${type}/${version}`, index + 1]),
 )
-export const codec = new Codec(catalogOf(generated), schemaIds, () =>
-  Promise.reject(new Error('no registry here')),
-)
+const catalog = catalogOf(generated)
+export const codec = new Codec(catalog, schemaIds, () => Promise.reject(new Error('no registry here')))
 
 /** A database of its own, with the project's tables; commits wait for nothing, as the projections' do. */
 export const makeDatabase = async (
@@ -87,6 +91,7 @@ export const append = async (
 export const soleOwner = (worker = 'sole'): Membership => ({
   worker,
   owns: () => true,
+  ownsDuty: () => true,
   onChange: () => () => {},
   async [Symbol.asyncDispose]() {},
 })
@@ -95,34 +100,57 @@ export const member = (pool: Pool, worker: string): Promise<Membership> =>
   joinMembership({ pool, worker, logger, heartbeatMs: 50, ttlMs: 2_000 })
 
 export interface ProjectorOptions {
-  readonly log: MemoryLog
+  readonly log: Log
   readonly prefix: string
   readonly pool: Pool
+  readonly codec?: Codec
   readonly projections: readonly PostgresProjection[]
   readonly membership?: Membership
   readonly corrections?: Corrections
+  readonly feeds?: Feeds
   readonly batchRecords?: number
   readonly cacheRows?: number
   readonly everyMs?: number
+  readonly keepPreviousMs?: number
 }
 
-export const startProjector = (options: ProjectorOptions): Promise<ProjectionManager> =>
-  startProjections(options.projections, {
-    codec,
-    logger,
-    membership: soleOwner(),
-    batchRecords: 1_000,
-    cacheRows: 10_000,
-    observe: () => () => {},
-    corrections: noCorrections,
-    maxPoisonedShare: 0.1,
-    everyMs: 25,
+export const startProjector = async (options: ProjectorOptions): Promise<ProjectionManager> => {
+  await using stack = new AsyncDisposableStack()
+  const feeds = options.feeds ?? stack.use(makeFeeds(options.log))
+  const parts = {
+    ...{ feeds, corrections: noCorrections, maxPoisonedShare: 0.1 },
+    ...{ catalog, codec, logger, membership: soleOwner(), pace: pace(), observe: () => () => {} },
+    ...{ batchRecords: 1_000, cacheRows: 10_000, keepPreviousMs: 3_600_000, everyMs: 25 },
     ...options,
+  }
+  const kinds = generationKinds(options.projections, parts)
+  const manager = stack.use(await startProjections(options.projections, { ...parts, kinds }))
+  const started = stack.move()
+  return { consumers: manager.consumers, [Symbol.asyncDispose]: () => started.disposeAsync() }
+}
+
+/** What an operator does, in a process that feeds nothing. */
+export const operator = (
+  options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
+): Lifecycle => {
+  const parts = { ...{ catalog, codec, logger, corrections: noCorrections, maxPoisonedShare: 1 }, ...options }
+  const nothing = { batchRecords: 1, cacheRows: 0, ...feedsNothing }
+  return projectionLifecycle({
+    ...parts,
+    kinds: generationKinds(options.projections, { ...parts, ...nothing }),
   })
+}
+
+/** As the list of projections tells it. */
+export const told = async (
+  options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,
+  name: string,
+): Promise<ProjectionItem> =>
+  (await listProjections({ catalog, ...options })).find((item) => item.name === name)!
 
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
-  { log, pool, topic }: { log: MemoryLog; pool: Pool; topic: string },
+  { log, pool, topic }: { log: Pick<Log, 'bounds'>; pool: Pool; topic: string },
   projection: string,
 ): Promise<void> => {
   await eventually(

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Client, Pool } from 'pg'
 import { pino } from 'pino'
 import * as generated from '../../../schemas/events.generated.ts'
+import { makeFeeds } from '../../../src/consumer/feeds.ts'
 import { joinMembership } from '../../../src/consumer/membership.ts'
 import { catalogOf, topicName } from '../../../src/define/catalog.ts'
 import type { DomainEvent, NewEvent } from '../../../src/define/event.ts'
@@ -74,9 +75,9 @@ export interface WorldOptions extends Partial<SagaParts> {
 export const startWorker = async ({ worker = 'w1', ...options }: WorldOptions): Promise<AsyncDisposable> => {
   await using stack = new AsyncDisposableStack()
   const membership = stack.use(await joinMembership({ pool: options.pool, worker, logger }))
-  stack.use(
-    await startSagas({ codec, catalog, prefix: defaultPrefix, membership, logger, pollMs: 50, ...options }),
-  )
+  const feeds = stack.use(makeFeeds(options.log))
+  const defaults = { codec, catalog, prefix: defaultPrefix, feeds, membership, logger, pollMs: 50 }
+  stack.use(await startSagas({ ...defaults, ...options }))
   const started = stack.move()
   return { [Symbol.asyncDispose]: () => started.disposeAsync() }
 }

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { LogRecord } from '../../../src/log/port.ts'
+import type { WholeRecord } from '../../../src/log/port.ts'
 import { startBatchSpan } from '../../../src/telemetry/batch-spans.ts'
 import { startEffectSpan } from '../../../src/telemetry/effect-spans.ts'
 import type { ObservedBatch } from '../../../src/telemetry/observers.ts'
@@ -186,7 +186,7 @@ const batch = (...traceparents: (string | undefined)[]): ObservedBatch => ({
   highWatermark: 100,
   markers: 0,
   duplicates: 0,
-  records: traceparents.map((traceparent, index): LogRecord => {
+  records: traceparents.map((traceparent, index): WholeRecord => {
     const headers: Record<string, string> = traceparent === undefined ? {} : { traceparent }
     return {
       offset: 40 + index,
@@ -196,6 +196,7 @@ const batch = (...traceparents: (string | undefined)[]): ObservedBatch => ({
       header: (name) => headers[name],
       copyHeader: () => -1,
       headers: () => headers,
+      body: () => Buffer.alloc(0),
     }
   }),
 })

@@ -120,6 +120,50 @@ describe('doctor', () => {
     expect(checks).toContainEqual(expect.objectContaining({ name: 'Java', state: 'fail' }))
   })
 
+  it('asks a program that runs for projections that stand still, dead letters, and what does not add up', async () => {
+    const answers: Record<string, object> = {
+      '/api/projections': {
+        items: [
+          { name: 'events', state: 'live' },
+          { name: 'lead_profile', state: 'stalled' },
+        ],
+      },
+      '/api/dead-letters': { items: [{ id: '17' }], nextCursor: null },
+      '/api/reconciliation': {
+        notCounted: null,
+        items: [
+          { read: 10, mismatches: [{}] },
+          { read: 20, mismatches: [] },
+        ],
+      },
+    }
+    await using server = await scriptedServer(({ url }) => ({
+      status: 200,
+      body: answers[url.split('?')[0]!] ?? {},
+    }))
+    const env = { EMBUDO_DATA_DIR: dataDir, EMBUDO_PORT: new URL(server.url).port, PATH: dataDir }
+    const { checks } = (await run(doctorCommand, ['doctor', '--json'], { environment: env })).json() as {
+      checks: { name: string; state: string; found: string; mend?: string }[]
+    }
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: 'projections', state: 'fail', found: 'lead_profile stalled' }),
+    )
+    expect(checks).toContainEqual(
+      expect.objectContaining({
+        name: 'dead letters',
+        state: 'warn',
+        mend: expect.stringContaining('dead-letters list'),
+      }),
+    )
+    expect(checks).toContainEqual(
+      expect.objectContaining({
+        name: 'completeness',
+        state: 'fail',
+        found: '1 of 2 partitions do not add up',
+      }),
+    )
+  })
+
   it('says what is wrong with the settings before it looks further', async () => {
     const ran = await run(doctorCommand, ['doctor'], { environment: { EMBUDO_PORT: 'x' } })
     expect(ran.status).toBe(1)

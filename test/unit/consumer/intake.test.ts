@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
 import { intake } from '../../../src/consumer/intake.ts'
-import type { LogRecord } from '../../../src/log/port.ts'
+import type { WholeRecord } from '../../../src/log/port.ts'
 
-const recordAt = (offset: number) => ({ offset }) as LogRecord
+const recordAt = (offset: number) => ({ offset }) as WholeRecord
 
 /** At the log's end, unless more is known to be there. */
 const batch = (from: number, records: number, highWatermark = from + records): DistinctBatch => ({

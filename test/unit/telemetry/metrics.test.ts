@@ -32,23 +32,24 @@ describe('metrics', () => {
     ])
   })
 
-  it('ask for the lag on each scrape, and show none that is past', async () => {
+  it('ask for levels on each scrape, and show none that is past', async () => {
     const metrics = createMetrics('worker')
-    const lags = [
+    const sizes = [
       [
-        { projection: 'events', topic: 'embudo.leads', partition: 0, records: 7 },
-        { projection: 'events', topic: 'embudo.leads', partition: 1, records: 2 },
+        [{ tank: 'north', side: 0 }, 7],
+        [{ tank: 'north', side: 1 }, 2],
       ],
-      [{ projection: 'events', topic: 'embudo.leads', partition: 0, records: 0 }],
-    ]
-    metrics.collectLag(async () => lags.shift()!)
+      [[{ tank: 'north', side: 0 }, 0]],
+    ] as const
+    let scrapes = 0
+    metrics.levels('embudo_tank', 'How full.', ['tank', 'side'], async () => sizes[scrapes++]!)
 
-    expect(await series(metrics, 'embudo_projection_lag_records')).toEqual([
-      'embudo_projection_lag_records{projection="events",topic="embudo.leads",partition="0",role="worker"} 7',
-      'embudo_projection_lag_records{projection="events",topic="embudo.leads",partition="1",role="worker"} 2',
+    expect(await series(metrics, 'embudo_tank')).toEqual([
+      'embudo_tank{tank="north",side="0",role="worker"} 7',
+      'embudo_tank{tank="north",side="1",role="worker"} 2',
     ])
-    expect(await series(metrics, 'embudo_projection_lag_records')).toEqual([
-      'embudo_projection_lag_records{projection="events",topic="embudo.leads",partition="0",role="worker"} 0',
+    expect(await series(metrics, 'embudo_tank')).toEqual([
+      'embudo_tank{tank="north",side="0",role="worker"} 0',
     ])
   })
 

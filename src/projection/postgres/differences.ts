@@ -1,0 +1,117 @@
+import type { PoolClient } from 'pg'
+import type { Row } from '../../define/read-model.ts'
+import type { Measure } from '../../define/tally.ts'
+import { rowsSql } from './rows-sql.ts'
+import type { Table, TableColumn } from './table.ts'
+
+/** How folded rows compare with those that the table has under their keys. */
+export interface Differences {
+  readonly equal: number
+  readonly differing: readonly DifferingRow[]
+  /** Rows that Postgres cannot hold: a number out of range, a character that no text may have. */
+  readonly refused: readonly { readonly row: Row; readonly error: unknown }[]
+}
+
+export interface DifferingRow {
+  readonly row: Row
+  /** Names of columns; all of them where the table has no such row. */
+  readonly columns: readonly string[]
+  /** As text, by column; null where the table has no such row. */
+  readonly stored: Readonly<Record<string, string | null>> | null
+  readonly folded: Readonly<Record<string, string | null>>
+}
+
+export interface ComparedTable {
+  /** Quoted, schema included. */
+  readonly name: string
+  readonly keys: Table['keys']
+  /** Those to compare. */
+  readonly others: readonly TableColumn[]
+  readonly measures?: Readonly<Record<string, Measure>> | undefined
+}
+
+/**
+ * Postgres compares, since it says what a value is once it is stored: decimals by value, JSON whatever the order of
+ * its members, instants however they are written. Inside the caller's transaction.
+ */
+export const compareRows = async (
+  client: PoolClient,
+  table: ComparedTable,
+  rows: readonly Row[],
+): Promise<Differences> => {
+  let equal = 0
+  const differing: DifferingRow[] = []
+  const refused: { row: Row; error: unknown }[] = []
+  const compare = async (some: readonly Row[]): Promise<void> => {
+    await client.query('savepoint compared')
+    try {
+      const found = await compareSome(client, table, some)
+      await client.query('release savepoint compared')
+      differing.push(...found)
+      equal += some.length - found.length
+    } catch (error) {
+      if (!isRefused(error)) throw error
+      await client.query('rollback to savepoint compared')
+      if (some.length === 1) refused.push({ row: some[0]!, error })
+      else {
+        const half = some.length >> 1
+        await compare(some.slice(0, half))
+        await compare(some.slice(half))
+      }
+    }
+  }
+  for (let at = 0; at < rows.length; at += rowsAtOnce) await compare(rows.slice(at, at + rowsAtOnce))
+  return { equal, differing, refused }
+}
+
+const rowsAtOnce = 1_000
+
+const compareSome = async (
+  client: PoolClient,
+  { name, keys, others, measures }: ComparedTable,
+  rows: readonly Row[],
+): Promise<DifferingRow[]> => {
+  const columns = [...keys, ...others]
+  const { source, values } = rowsSql(columns, rows)
+  const differs = others.map((column) => differenceSql(column, measures?.[column.name]))
+  const texts = (of: string) => columns.map(({ quoted }) => `${of}.${quoted}::text`).join(', ')
+  const { rows: found } = await client.query<{
+    at: string
+    is_stored: boolean
+    differs: boolean[]
+    stored: (string | null)[]
+    folded: (string | null)[]
+  }>(
+    `select r._at as at, t.${keys[0]!.quoted} is not null as is_stored,
+       array[${differs.join(', ')}]::boolean[] as differs,
+       array[${texts('t')}]::text[] as stored, array[${texts('r')}]::text[] as folded
+     from ${source} left join ${name} as t on ${keys.map(({ quoted }) => `t.${quoted} = r.${quoted}`).join(' and ')}
+     where t.${keys[0]!.quoted} is null${differs.map((sql) => ` or ${sql}`).join('')}`,
+    values,
+  )
+  const named = (texts: readonly (string | null)[]) =>
+    Object.fromEntries(columns.map((column, index) => [column.name, texts[index]!]))
+  return found.map(({ at, is_stored: isStored, differs, stored, folded }) => ({
+    row: rows[Number(at) - 1]!,
+    columns: others.filter((_, index) => !isStored || differs[index]).map((column) => column.name),
+    stored: isStored ? named(stored) : null,
+    folded: named(folded),
+  }))
+}
+
+/**
+ * The order of additions decides on the last digits of a sum of doubles, and batches that were added one by one have
+ * another than a fold of all.
+ */
+const differenceSql = ({ quoted, type }: TableColumn, measure: Measure | undefined): string => {
+  const isDistinct = `t.${quoted} is distinct from r.${quoted}`
+  if (measure !== 'sum' || type !== 'double precision') return `(${isDistinct})`
+  const scale = `greatest(abs(t.${quoted}), abs(r.${quoted}))`
+  return `(${isDistinct} and not coalesce(abs(t.${quoted} - r.${quoted}) <= 1e-9 * ${scale}, false))`
+}
+
+/** Postgres's class of data that cannot be: it would refuse the same rows again. */
+const isRefused = (error: unknown): boolean => {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code.startsWith('22') : error instanceof TypeError
+}
