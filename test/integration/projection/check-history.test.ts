@@ -151,7 +151,6 @@ describe('the history check', () => {
   it('says what cannot be folded or stored, and checks the rest', async () => {
     const at = await makeCase(13)
     const model = ledger(at.names.ledger)
-    const rows = expectedLedger(at.happened) as { lead_id: string; attended: number }[]
     const broken = (webinar_attended: (row: Row) => Row) => ({
       ...model,
       evolve: { ...model.evolve, webinar_attended },
