@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { env, stderr } from 'node:process'
@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import avsc from 'avsc'
 import { expect, it } from 'vitest'
 import { until } from '../../processes.ts'
+import { configures, finished } from '../../program.ts'
 import { ProjectCopy } from '../../project-copy.ts'
 import { cuttingProxy } from '../cutting-proxy.ts'
 import { kafkaProxy } from '../kafka-proxy.ts'
@@ -46,7 +47,9 @@ const standstillMs = 9_500
 const duplicatesWithin = 400
 const leads = 300
 const partitions = 6
-const poisons = extent({ full: 0, short: 0 })
+/** Nothing but what can be applied, for as long as the tables of ClickHouse stop at what cannot. */
+const parks = readFileSync('src/projection/clickhouse/lane.ts', 'utf8').includes('letterOf')
+const poisons = parks ? extent({ full: 30, short: 6 }) : 0
 
 /** One event of two versions, and a window that a short load leaves behind. */
 const changed = (): ProjectCopy => {
@@ -292,14 +295,22 @@ const expectCounted = async (
   expect(rows.map((row) => ({ ...row }))).toEqual(expected)
 }
 
+/** As the program itself says it, on the command line. */
 const expectReconciled = async (
   folder: string,
   settings: Readonly<Record<string, string>>,
 ): Promise<void> => {
-  if (globSync('src/commands/reconcile.ts', { cwd: folder }).length === 0) return
-  execFileSync(join(folder, 'bin/embudo'), ['reconcile', '--json'], {
-    cwd: folder,
-    env: { ...env, ...settings },
-    stdio: ['ignore', 'ignore', 'inherit'],
+  const inherited = Object.entries(env).filter(([name]) => !configures.test(name))
+  const asked = spawn(join(folder, 'bin/embudo'), ['reconcile', '--json'], {
+    env: { ...Object.fromEntries(inherited), ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const { status, stdout, stderr } = await finished(asked)
+  expect(`${status} ${stderr}`).toMatch(/^0 /)
+  const { addsUp, items } = JSON.parse(stdout) as {
+    addsUp: boolean
+    items: readonly { readonly pending: number; readonly mismatches: readonly unknown[] }[]
+  }
+  expect(items.filter(({ pending, mismatches }) => pending > 0 || mismatches.length > 0)).toEqual([])
+  expect(addsUp).toBe(true)
 }
