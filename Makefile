@@ -28,7 +28,7 @@ test: install ## run every test, on real Kafka, registry, Postgres and ClickHous
 
 soak: install ## the long forms of the kill and rebuild tests
 	@bin/requirements java mvn
-	@EMBUDO_TEST_SOAK=1 $(bin)/vitest run test/faults/whole-program $(ARGS)
+	@EMBUDO_TEST_SOAK=1 $(bin)/vitest run test/faults/whole-program test/faults/interleavings.test.ts $(ARGS)
 
 spec: install ## check the model of the ClickHouse sink, and that it fails without any one of its rules
 	@$(bin)/node test/spec/main.ts

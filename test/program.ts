@@ -230,7 +230,7 @@ export const finished = async (child: ChildProcess): Promise<Finished> => {
 }
 
 /** Settings of whoever runs the tests are none of the program under test. */
-const configures =
+export const configures =
   /^(EMBUDO_|KAFKA_|SCHEMA_REGISTRY_|DATABASE_URL$|CLICKHOUSE_URL$|OTEL_|VITEST|NODE_OPTIONS$)/
 
 const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null

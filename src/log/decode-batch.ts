@@ -36,6 +36,25 @@ export function nextOffsetAfter(bytes: Buffer): number | undefined {
   return next
 }
 
+/** The first complete batch in there: where it ends, and what tells it from any other that could stand in its place. */
+export function firstBatch(bytes: Buffer): { readonly end: number; readonly seal: string } | undefined {
+  const end = batchEnd(bytes, 0)
+  return end === undefined ? undefined : { end, seal: sealOf(bytes, 0) }
+}
+
+/** Of the last complete batch in there. */
+export function lastSeal(bytes: Buffer): string | undefined {
+  let seal: string | undefined
+  for (let at = 0, end = batchEnd(bytes, 0); end !== undefined; at = end, end = batchEnd(bytes, at)) {
+    seal = sealOf(bytes, at)
+  }
+  return seal
+}
+
+// The checksum covers the timestamps and the records. A batch keeps its bytes for as long as it is in the log.
+const sealOf = (bytes: Buffer, at: number): string =>
+  `${readInt64(bytes, at + AT.baseOffset)}-${bytes.readUInt32BE(at + AT.crc)}`
+
 function batchEnd(bytes: Buffer, at: number): number | undefined {
   if (bytes.length - at < AT.magic + 1) return undefined
   const magic = bytes[at + AT.magic]!

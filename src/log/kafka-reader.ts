@@ -120,13 +120,16 @@ export class KafkaReader implements LogReader {
     const lane = this.#lanes[name]
     const startedAt = this.#parts.clock.now()
     lane.busyLeaders.add(leader)
-    for (const stream of streams) stream.isInFlight = true
+    for (const stream of streams) {
+      stream.isInFlight = true
+      if (startedAt - stream.askedAt > TRUSTED_MS) stream.doubt()
+    }
     try {
       const connection = await lane.connections.to(leader)
       const maxBytes = this.#fetchBytes()
       const maxWaitMs =
         name === 'atEnd' ? this.#options.maxWaitMs : Math.min(BEHIND_WAIT_MS, this.#options.maxWaitMs)
-      const wanted = streams.map(({ topic, partition, next }) => ({ topic, partition, from: next, maxBytes }))
+      const wanted = streams.map(({ topic, partition, from }) => ({ topic, partition, from, maxBytes }))
       const body = encodeFetch(wanted, { maxWaitMs, maxBytes: MAX_FETCH_BYTES })
       const payload = await connection.request(FETCH, body, this.#options.requestTimeoutMs + maxWaitMs)
       const { parts, errorCode, throttleMs } = decodeFetch(payload)
@@ -135,7 +138,7 @@ export class KafkaReader implements LogReader {
       const byPlace = new Map(parts.map((part) => [`${part.topic}/${part.partition}`, part]))
       for (const stream of streams) {
         const part = byPlace.get(`${stream.topic}/${stream.partition}`)
-        if (part && !stream.isClosed) this.#receive(stream, part)
+        if (part && !stream.isClosed) this.#receive(stream, part, startedAt)
       }
     } catch (error) {
       this.#postpone(streams, messageOf(error))
@@ -152,9 +155,13 @@ export class KafkaReader implements LogReader {
     }
   }
 
-  #receive(stream: PartitionStream, part: FetchedPart): void {
-    if (part.errorCode === KAFKA.none) {
+  #receive(stream: PartitionStream, part: FetchedPart, askedAt: number): void {
+    if (part.errorCode === KAFKA.none && part.bytes.length === 0 && stream.isDoubted) {
+      stream.isPostponed = true
+      void this.#explain(stream)
+    } else if (part.errorCode === KAFKA.none) {
       stream.failures = 0
+      stream.askedAt = askedAt
       if (part.bytes.length > 0) this.#toTheEnd(stream)
       try {
         stream.push(part)
@@ -203,6 +210,7 @@ export class KafkaReader implements LogReader {
         return
       }
       this.#postpone([stream], 'OFFSET_OUT_OF_RANGE, but within the bounds')
+      if (from === bounds?.start) stream.trust()
     } catch (error) {
       this.#postpone([stream], messageOf(error))
     }
@@ -215,6 +223,7 @@ export class KafkaReader implements LogReader {
       if (stream.isClosed) continue
       notes.debug({ topic: stream.topic, partition: stream.partition, why }, 'fetch postponed')
       stream.isPostponed = true
+      stream.doubt()
       clock.after(backoffMs(stream.failures++, random), () => {
         stream.isPostponed = false
         this.#pump()
@@ -269,3 +278,6 @@ const BEHIND_WAIT_MS = 10
 // by every reader. One that comes after a pause is fetched at once.
 const AT_END_EVERY_MS = 10
 const UNKNOWN_GRACE_MS = 1_000
+// From one fetch to the next, twice what a broker waits for records. A topic is hardly deleted, made again and filled
+// within it; whoever asks later may have stood still meanwhile.
+const TRUSTED_MS = 500

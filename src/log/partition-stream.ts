@@ -1,4 +1,5 @@
-import { decodeBatches, nextOffsetAfter } from './decode-batch.ts'
+import { EmbudoError } from '../define/error.ts'
+import { decodeBatches, firstBatch, lastSeal, nextOffsetAfter } from './decode-batch.ts'
 import type { FetchedPart } from './fetch-request.ts'
 import type { LogBatch } from './port.ts'
 
@@ -14,12 +15,17 @@ export class PartitionStream {
   isPostponed = false
   failures = 0
   unknownSince: number | undefined
+  /** When the fetch was sent that was answered last: an answer may have lain there while this process stood still. */
+  askedAt = Number.NEGATIVE_INFINITY
   readonly #checkCrc: boolean
   readonly #fetched: Fetched[] = []
   #bufferedBytes = 0
   /** Passed since the last batch that was taken. */
   #markers = 0
   #highWatermark: number | undefined
+  /** Of the last batch that was fetched. */
+  #seal: string | undefined
+  #isDoubted = false
   #error: Error | undefined
   #wake: (() => void) | undefined
 
@@ -43,15 +49,53 @@ export class PartitionStream {
     return this.#error !== undefined
   }
 
+  /** Where to fetch from: the last batch comes once more where it is in doubt whether this is still the same log. */
+  get from(): number {
+    return this.#isDoubted ? this.next - 1 : this.next
+  }
+
+  get isDoubted(): boolean {
+    return this.#isDoubted
+  }
+
+  /** The topic may have been made again meanwhile. Nothing is in doubt where nothing was read. */
+  doubt(): void {
+    this.#isDoubted = this.#seal !== undefined
+  }
+
+  /** There is nothing left to compare with. */
+  trust(): void {
+    this.#isDoubted = false
+    this.#seal = undefined
+  }
+
+  /** Throws `log_changed` where another batch stands in the place of the last one. */
   push(part: FetchedPart): void {
     this.#highWatermark = part.highWatermark
-    const next = nextOffsetAfter(part.bytes)
+    const fresh = this.#isDoubted ? this.#behindLast(part.bytes) : part.bytes
+    const next = nextOffsetAfter(fresh)
     if (next === undefined) return
-    const bytes = alone(part.bytes)
+    const bytes = alone(fresh)
     this.#fetched.push({ from: this.next, bytes, highWatermark: part.highWatermark })
     this.next = Math.max(next, this.next)
+    this.#seal = lastSeal(bytes)
     this.#bufferedBytes += bytes.length
     this.#wakeUp()
+  }
+
+  #behindLast(bytes: Buffer): Buffer {
+    const first = firstBatch(bytes)
+    if (first === undefined) return bytes
+    const { topic, partition, next } = this
+    if (first.seal !== this.#seal) {
+      throw new EmbudoError(
+        'log_changed',
+        `${topic}/${partition} is not the log that was read: another record stands at ${next - 1}.`,
+        { facts: { topic, partition, next } },
+      )
+    }
+    this.#isDoubted = false
+    return bytes.subarray(first.end)
   }
 
   fail(error: Error): void {

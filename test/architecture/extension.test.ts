@@ -1,19 +1,8 @@
 import { execFileSync } from 'node:child_process'
-import {
-  cpSync,
-  globSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { globSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { root } from './imports.ts'
+import { ProjectCopy } from '../project-copy.ts'
 
 const event = {
   type: 'record',
@@ -54,40 +43,31 @@ const { row } = happened.reduce((known, event) => evolveRow(model, known, event)
 process.stdout.write(JSON.stringify({ topic: events.get('demo_requested').topic.name, row }))
 `
 
-let copy: string
+let copy: ProjectCopy
 beforeAll(() => {
-  copy = mkdtempSync(join(tmpdir(), 'embudo-extension-'))
-  for (const part of ['src', 'schemas', 'projections', 'sagas', 'bin', 'package.json', 'tsconfig.json']) {
-    cpSync(join(root, part), join(copy, part), { recursive: true })
-  }
-  symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'))
+  copy = new ProjectCopy()
 })
-afterAll(() => rmSync(copy, { recursive: true }))
+afterAll(() => copy[Symbol.dispose]())
 
 const run = (command: string, ...input: string[]): string =>
-  execFileSync(join(copy, command), input, {
-    cwd: copy,
+  execFileSync(join(copy.folder, command), input, {
+    cwd: copy.folder,
     encoding: 'utf8',
-    env: { PATH: `${join(copy, 'node_modules/.bin')}:/usr/bin:/bin` },
+    env: { PATH: `${join(copy.folder, 'node_modules/.bin')}:/usr/bin:/bin` },
   })
 
 const contents = (): Map<string, string> => {
-  const files = globSync('**/*', { cwd: copy, exclude: ['node_modules'] }).filter((file) =>
-    statSync(join(copy, file)).isFile(),
+  const files = globSync('**/*', { cwd: copy.folder, exclude: ['node_modules'] }).filter((file) =>
+    statSync(join(copy.folder, file)).isFile(),
   )
-  return new Map(files.map((file) => [file, readFileSync(join(copy, file), 'utf8')]))
-}
-
-const add = (file: string, text: string): void => {
-  mkdirSync(dirname(join(copy, file)), { recursive: true })
-  writeFileSync(join(copy, file), text)
+  return new Map(files.map((file) => [file, readFileSync(join(copy.folder, file), 'utf8')]))
 }
 
 it('adding an event and a read model touches only schemas/ and projections/', { timeout: 60_000 }, () => {
   const before = contents()
 
-  add('schemas/leads/demo_requested/1.avsc', JSON.stringify(event, undefined, 2))
-  add('projections/demo_requests/projection.ts', projection)
+  copy.write('schemas/leads/demo_requested/1.avsc', JSON.stringify(event, undefined, 2))
+  copy.write('projections/demo_requests/projection.ts', projection)
   run('bin/embudo', 'schemas', 'generate')
 
   const changed = [...contents()].filter(([file, text]) => before.get(file) !== text).map(([file]) => file)

@@ -23,6 +23,8 @@ export interface KafkaProxy extends AsyncDisposable {
   judge: (apiKey: number, nth: number) => Verdict
   /** Passes on what was kept back, and waits until the broker has answered it. */
   deliverLate(): Promise<void>
+  /** Resets every connection, in the middle of whatever goes through. */
+  cut(): void
   /** How many requests of one kind there were. */
   count(apiKey: number): number
 }
@@ -80,6 +82,10 @@ export const kafkaProxy = async (broker: string): Promise<KafkaProxy> => {
     judge: () => 'pass',
     deliverLate: async () => {
       await Promise.all(keptBack.splice(0).map((deliver) => deliver()))
+    },
+    cut: () => {
+      for (const socket of sockets) socket.resetAndDestroy()
+      sockets.clear()
     },
     count: (apiKey) => counts.get(apiKey) ?? 0,
     [Symbol.asyncDispose]: async () => {

@@ -7,10 +7,10 @@ import { type EmbeddedParts, startEmbedded } from '../../../src/embedded/start.t
 import { until } from '../../processes.ts'
 import { Program } from '../../program.ts'
 import { kafkaProxy, PRODUCE } from '../kafka-proxy.ts'
-import { Broker } from './broker.ts'
 import { extent } from './extent.ts'
 import { type Counts, Ledger } from './ledger.ts'
 import { expectExactlyOnce } from './oracle.ts'
+import { OutsidePart } from './outside-part.ts'
 import { seeded } from './seeded.ts'
 import { keysOf, startSenders } from './senders.ts'
 
@@ -39,7 +39,7 @@ const shapes = {
 const httpProcesses = extent({ full: 2, short: 1 })
 const lostReplies = extent({ full: 10, short: 2 })
 
-let broker: Broker
+let broker: OutsidePart
 let stores: EmbeddedParts
 let dataDir: string
 /** Outside of the program, so that what was killed is all that is waited for. */
@@ -52,7 +52,7 @@ const addresses = () => ({
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'embudo-ledger-'))
   const startStores = startEmbedded({ dataDir, parts: new Set(['registry', 'postgres', 'clickhouse']) })
-  ;[broker, stores] = await Promise.all([Broker.start(), startStores])
+  ;[broker, stores] = await Promise.all([OutsidePart.start('kafka'), startStores])
 })
 afterAll(async () => {
   await Promise.all([broker[Symbol.asyncDispose](), stores[Symbol.asyncDispose]()])

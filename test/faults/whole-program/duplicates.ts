@@ -1,13 +1,16 @@
 import type { LogRecord } from './log-reader.ts'
 
-/** `duplicatesWithin` of every topic here: its default. */
-const duplicatesWithin = 100_000
+/** `duplicatesWithin` of every topic: its default. */
+const defaultWithin = 100_000
 
 /**
  * The records that count. One is a duplicate if and only if its source and id stand on its partition within so many
  * offsets before it, be that one a duplicate itself. Each partition's records must come in the order of the log.
  */
-export const withoutDuplicates = (records: readonly LogRecord[]): LogRecord[] => {
+export const withoutDuplicates = (
+  records: readonly LogRecord[],
+  duplicatesWithin = defaultWithin,
+): LogRecord[] => {
   const lastOffset = new Map<string, number>()
   return records.filter(({ topic, partition, source, id, offset }) => {
     if (id === '') return true

@@ -14,6 +14,8 @@ export interface LogRecord {
   readonly type: string
   readonly time: string
   readonly data: Readonly<Record<string, unknown>>
+  /** Its bytes are no event. */
+  readonly isPoison?: boolean
 }
 
 const patienceMs = 120_000
@@ -27,7 +29,7 @@ type Addresses = Pick<RunFile, 'kafka' | 'registry'>
 export const readLog = async (
   addresses: Addresses,
   wanted?: readonly string[],
-  isKept: (key: string) => boolean = () => true,
+  { mayHoldPoison = false, isKept = (_key: string): boolean => true } = {},
 ): Promise<LogRecord[]> => {
   const kafka = new Kafka({ brokers: addresses.kafka.split(','), logLevel: logLevel.NOTHING })
   const admin = kafka.admin()
@@ -41,6 +43,14 @@ export const readLog = async (
   if (missing === 0) return []
 
   const decode = decoder(addresses.registry)
+  const read = async (value: Buffer): Promise<Pick<LogRecord, 'data' | 'isPoison'>> => {
+    try {
+      return { data: await decode(value), isPoison: false }
+    } catch (error) {
+      if (!mayHoldPoison) throw error
+      return { data: {}, isPoison: true }
+    }
+  }
   const records: LogRecord[] = []
   const consumer = kafka.consumer({ groupId: `reader-${process.pid}-${performance.now()}` })
   await consumer.connect()
@@ -64,7 +74,7 @@ export const readLog = async (
             source: text.ce_source ?? '',
             type: text.ce_type ?? '',
             time: text.ce_time ?? '',
-            data: await decode(value ?? Buffer.alloc(0)),
+            ...(await read(value ?? Buffer.alloc(0))),
           })
         }
       } catch (error) {

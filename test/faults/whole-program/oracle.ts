@@ -16,9 +16,10 @@ export const expectExactlyOnce = async (run: RunFile): Promise<LogRecord[]> => {
   await using stores = new Stores(run)
   await untilQuiet(run, stores)
   const records = await readLog(run)
-  await expectInClickhouseOnce(records, stores)
-  await expectProfiles(records, stores)
-  await expectWebinars(records, stores)
+  const counting = withoutDuplicates(records)
+  await expectInClickhouseOnce(counting, stores)
+  await expectProfiles(counting, stores)
+  await expectWebinars(counting, stores)
   return records
 }
 
@@ -46,13 +47,12 @@ export const untilQuiet = async (run: RunFile, stores: Stores, patienceMs = 120_
   )
 }
 
-/** `log`: of the topic of leads at least, duplicates included; of the leads that are looked at. */
+/** `records`: of the topic of leads at least, those that count; of the leads that are looked at. */
 export const expectProfiles = async (
-  log: readonly LogRecord[],
+  records: readonly LogRecord[],
   stores: Stores,
   isLookedAt: (leadId: string) => boolean = () => true,
 ): Promise<void> => {
-  const records = withoutDuplicates(log)
   const rows = (await stores.postgres('select * from lead_profile')).filter((row) =>
     isLookedAt(String(row.lead_id)),
   )
@@ -75,14 +75,16 @@ const sorted = <P extends { revenue: Record<string, number> }>(profile: P): P =>
   revenue: Object.fromEntries(Object.entries(profile.revenue).toSorted()),
 })
 
-const expectWebinars = async (log: readonly LogRecord[], stores: Stores): Promise<void> => {
+export const expectWebinars = async (records: readonly LogRecord[], stores: Stores): Promise<void> => {
   const rows = await stores.postgres('select * from webinar_stats order by webinar_id')
   const found = Object.fromEntries(rows.map((row) => [String(row.webinar_id), webinarOf(row)]))
-  expect(found).toEqual(Object.fromEntries(foldWebinars(withoutDuplicates(log))))
+  expect(found).toEqual(Object.fromEntries(foldWebinars(records)))
 }
 
-const expectInClickhouseOnce = async (log: readonly LogRecord[], stores: Stores): Promise<void> => {
-  const records = withoutDuplicates(log)
+export const expectInClickhouseOnce = async (
+  records: readonly LogRecord[],
+  stores: Stores,
+): Promise<void> => {
   const [counted] = await stores.clickhouse<Record<string, string>>(
     'SELECT toString(count()) AS rows, toString(uniqExact(_topic, _partition, _offset)) AS places FROM events',
   )
@@ -104,8 +106,13 @@ const expectInClickhouseOnce = async (log: readonly LogRecord[], stores: Stores)
 interface Projections {
   readonly items: readonly {
     readonly name: string
+    readonly state: string
     readonly lag: number
+    readonly rebuild: unknown
     readonly positions: readonly {
+      readonly topic: string
+      readonly partition: number
+      readonly lag: number
       readonly end: number
       readonly state: string
       readonly error: string | null
@@ -113,7 +120,7 @@ interface Projections {
   }[]
 }
 
-const projections = async ({ http }: RunFile): Promise<Projections> => {
+export const projections = async ({ http }: Pick<RunFile, 'http'>): Promise<Projections> => {
   const response = await fetch(`${http}/api/projections`)
   if (!response.ok) throw new Error(`/api/projections: ${response.status} ${await response.text()}`)
   return (await response.json()) as Projections

@@ -1,6 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { until } from '../../processes.ts'
-import type { Program } from '../../program.ts'
 import type { Ledger } from './ledger.ts'
 import { ndjson } from './load.ts'
 
@@ -25,6 +24,12 @@ const contentTypes: Record<Kind, string> = {
   lines: 'application/x-ndjson',
 }
 
+/** Where events are sent to; its address may change. */
+export interface Served {
+  readonly run: { readonly http: string }
+  readRunFile(): Promise<{ readonly http: string } | undefined>
+}
+
 export interface SendersOptions {
   readonly shapes: Shapes
   readonly random: () => number
@@ -44,7 +49,7 @@ export interface Senders extends Disposable {
  * Clients as they should be: each has keys of its own and at most one request under way, sends at full speed, and
  * sends with the same ids again what is not acknowledged, once the time of Retry-After has passed.
  */
-export const startSenders = (program: Program, ledger: Ledger, options: SendersOptions): Senders => {
+export const startSenders = (program: Served, ledger: Ledger, options: SendersOptions): Senders => {
   const stopping = new AbortController()
   const wire = new Wire(program, ledger, options)
   let firstKey = 0
@@ -90,13 +95,13 @@ const partialPauseMs = 100
 const longestPauseMs = 500
 
 class Wire {
-  readonly #program: Program
+  readonly #program: Served
   readonly #ledger: Ledger
   readonly #options: SendersOptions
   #address: string
   isGivenUp = false
 
-  constructor(program: Program, ledger: Ledger, options: SendersOptions) {
+  constructor(program: Served, ledger: Ledger, options: SendersOptions) {
     this.#program = program
     this.#ledger = ledger
     this.#options = options
