@@ -228,8 +228,9 @@ describe('the ClickHouse sink', () => {
   it('loses nothing when Postgres is set back to a time before the fence', async () => {
     const story = new Story(world)
     await story.append(300)
-    {
-      await using _ = story.start()
+    for (let takeOvers = 0; takeOvers < 3; takeOvers++) {
+      await using worker = story.start()
+      await vi.waitFor(() => expect(worker.sink.status().partitions).toBe(3), patient)
       await story.untilWhole()
     }
     // The backup knows neither epochs nor positions of these partitions.

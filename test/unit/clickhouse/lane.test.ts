@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import * as generated from '../../../schemas/events.generated.ts'
+import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
+import { catalogOf } from '../../../src/define/catalog.ts'
+import { Codec } from '../../../src/log/codec.ts'
+import type { LogRecord } from '../../../src/log/port.ts'
+import { Lane } from '../../../src/projection/clickhouse/lane.ts'
+import { Payloads } from '../../../src/projection/clickhouse/payload.ts'
+import { Writers } from '../../../src/projection/clickhouse/writers.ts'
+
+const catalog = catalogOf(generated)
+const ids = new Map(
+  [...catalog.events.values()].flatMap((event, index) =>
+    event.versions.map(({ version }) => [`${event.type}/${version}`, index * 100 + version] as const),
+  ),
+)
+const codec = new Codec(catalog, ids, async () => Promise.reject(new Error('no registry')))
+const sound = codec.encode('content_consumed', {
+  leadId: 'L-1',
+  contentId: 'C-1',
+  contentType: 'article',
+  consumptionTime: 3,
+})
+const poison = sound.subarray(0, 9)
+
+const record = (offset: number, value: Buffer): LogRecord => ({
+  ...{ offset, value, timestamp: 0, key: Buffer.from('L-1') },
+  header: () => undefined,
+  copyHeader: () => -1,
+  headers: () => ({}),
+})
+
+/** Records from an offset on, `p` for one that is poisoned. */
+const batch = (from: number, kinds: string): DistinctBatch => {
+  const records = [...kinds].map((kind, index) => record(from + index, kind === 'p' ? poison : sound))
+  const place = { topic: 't.leads', partition: 0, highWatermark: 10_000 }
+  return { ...place, records, last: records.at(-1)!, duplicates: 0, markers: 0 }
+}
+
+const newLane = () =>
+  new Lane(
+    { reader: 'events', generation: 1, topic: 't.leads', partition: 0, nextOffset: 0, epoch: 1, mark: '' },
+    { held: [[2, 3]], lettersAhead: new Map() },
+    { writers: new Writers(codec), payloads: new Payloads(codec), prefix: 't.', corrections: undefined },
+  )
+
+const taken = (lane: Lane) => {
+  const { rows, parked, to } = lane.take()!
+  return {
+    rows: [...rows.values()].map(({ count, firstOffset, lastOffset }) => [count, firstOffset, lastOffset]),
+    parked: parked.map(({ offset }) => offset),
+    nextOffset: to.nextOffset,
+    counts: to.counts,
+  }
+}
+
+describe('a lane', () => {
+  it('takes a batch whole: rows, those that are there already, and letters', () => {
+    const lane = newLane()
+    lane.add(batch(0, 'sssspps'))
+    expect(taken(lane)).toEqual({
+      rows: [[3, 0, 6]],
+      parked: [4, 5],
+      nextOffset: 7,
+      counts: { applied: 5, ignored: 0, duplicates: 0, deadLettered: 2, markers: 0 },
+    })
+  })
+
+  it('takes nothing of a batch that has too many poisoned records', () => {
+    const lane = newLane()
+    lane.add(batch(0, `ssss${'p'.repeat(20)}`))
+    expect(() => lane.add(batch(24, `sss${'p'.repeat(200)}`))).toThrow(/too_many|cannot apply more than half/)
+    expect(taken(lane)).toMatchObject({
+      rows: [[2, 0, 1]],
+      parked: Array.from({ length: 20 }, (_, index) => 4 + index),
+      nextOffset: 24,
+      counts: { applied: 4, deadLettered: 20 },
+    })
+    expect(lane.hasPending).toBe(false)
+  })
+})
