@@ -13,15 +13,13 @@ import { makeFeeds } from './consumer/feeds.ts'
 import { joinMembership } from './consumer/membership.ts'
 import { mirrorPositions } from './consumer/mirror.ts'
 import { type FollowedCorrections, readCorrections } from './dead-letter/corrections.ts'
-import { letterDecisions } from './dead-letter/decide.ts'
-import { encodeEdit, shownData } from './dead-letter/edit.ts'
-import { findParked, listLetters, showLetter } from './dead-letter/list.ts'
+import { findParked } from './dead-letter/list.ts'
 import { settleDecided } from './dead-letter/settle.ts'
 import { type Catalog, catalogOf, type GeneratedSchemas, sendable, topicName } from './define/catalog.ts'
 import type { SagaDefinition } from './define/saga.ts'
 import { createApp } from './http/app.ts'
 import { crossOrigin } from './http/cors.ts'
-import { type DeadLetterOperations, deadLetterRoutes } from './http/dead-letter-routes.ts'
+import { deadLetterRoutes } from './http/dead-letter-routes.ts'
 import { healthOf } from './http/health.ts'
 import { type HealthOperations, healthRoutes, sagaRoutes } from './http/operations.ts'
 import { projectionRoutes } from './http/projection-routes.ts'
@@ -33,11 +31,11 @@ import { ingestion } from './ingest/ingestion.ts'
 import { uuidV7 } from './ingest/uuid-v7.ts'
 import { eventValidator } from './ingest/validate.ts'
 import { Codec } from './log/codec.ts'
-import { appendEvents } from './log/event-appender.ts'
 import { recordEncoder } from './log/event-record.ts'
 import { kafkaLog } from './log/kafka-log.ts'
 import type { Log } from './log/port.ts'
 import { type Registry, schemaRegistry } from './log/registry.ts'
+import { deadLetterOperations } from './operators.ts'
 import { clickhouseClient, kafkaOptions, postgresPool, registryOptions, topicSpec } from './outside.ts'
 import { migrate } from './postgres/migrate.ts'
 import { passThrough } from './privacy/pass-through.ts'
@@ -263,7 +261,7 @@ const readingRoutes = (parts: Parts): Route[] => {
       }),
     }),
     ...reconciliationRoutes(parts.watch),
-    ...deadLetterRoutes(deadLetterOperations(parts)),
+    ...deadLetterRoutes(deadLetterOperations({ ...parts, prefix })),
     ...repairRoutes({
       repair: (name, what, watch) =>
         repairProjection(
@@ -280,63 +278,21 @@ const readingRoutes = (parts: Parts): Route[] => {
   ]
 }
 
-const deadLetterOperations = (parts: Parts): DeadLetterOperations => {
-  const { config, codec, log, pool, corrections } = parts
-  const prefix = config.EMBUDO_TOPIC_PREFIX
-  const newId = uuidV7()
-  const catalog = sendable(parts.catalog)
-  const validator = eventValidator({ catalog, personal: passThrough, nowMs: Date.now, newId })
-  const append = appendEvents(log, codec, parts.catalog, prefix)
-  const decisions = letterDecisions({
-    ...{ pool, prefix, newId },
-    append: ({ type, id, data }) =>
-      append([{ type, id, data, source: 'embudo', time: new Date().toISOString() }]),
-    learn: (reader, { topic, partition, offset }, correction) =>
-      corrections.learn(reader, topic, partition, offset, correction),
-    release: letterRelease(parts),
-    encode: (letter, edit) =>
-      encodeEdit(letter, edit, {
-        ...{ codec, catalog, prefix },
-        validate: (event) => validator(event, { source: 'embudo', traceparent: undefined }),
-      }),
-  })
-  return {
-    list: (query) => listLetters(pool, query),
-    show: async (id) => {
-      const { key, value, ...letter } = await showLetter(pool, id)
-      const data = await shownData({ value }, codec)
-      return { ...letter, key: key?.toString() ?? null, value: value?.toString('base64') ?? null, data }
-    },
-    retry: (id) => decisions.retry(id),
-    edit: (id, { reason, ...edit }) => decisions.edit(id, edit, reason),
-    discard: (id, reason) => decisions.discard(id, reason),
-  }
-}
-
 const projectionQueryParts = ({ config, catalog, pool, log, projections }: Parts): ProjectionQueryParts => ({
   ...{ catalog, pool, log, projections },
   prefix: config.EMBUDO_TOPIC_PREFIX,
 })
 
-const kindParts = ({
-  config,
-  logger,
-  codec,
-  log,
-  corrections,
-  catalog,
-  clickhouse,
-  projectionPool: pool,
-}: Parts) => ({
-  eventTables: {
-    catalog,
-    clickhouse,
-    cluster: clusterAt(config.EMBUDO_CLICKHOUSE_CLUSTER, config.EMBUDO_CLICKHOUSE_REPLICA_PATH),
-  },
-  ...{ log, codec, logger, corrections, pool, prefix: config.EMBUDO_TOPIC_PREFIX },
-  maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
-  ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
-})
+const kindParts = ({ config, logger, codec, log, corrections, ...parts }: Parts) => {
+  const { catalog, clickhouse, pool, projectionPool } = parts
+  const cluster = clusterAt(config.EMBUDO_CLICKHOUSE_CLUSTER, config.EMBUDO_CLICKHOUSE_REPLICA_PATH)
+  return {
+    ...{ log, codec, logger, corrections, pool: projectionPool, prefix: config.EMBUDO_TOPIC_PREFIX },
+    ...{ batchRecords: config.EMBUDO_BATCH_RECORDS, cacheRows: config.EMBUDO_CACHE_ROWS },
+    maxPoisonedShare: config.EMBUDO_MAX_POISONED_SHARE,
+    eventTables: { catalog, clickhouse, cluster, pool },
+  }
+}
 
 const shownProjections = async (parts: Parts) =>
   await parts.watch.withMovement(await listProjections(projectionQueryParts(parts)))

@@ -21,6 +21,8 @@ import { dropEventTables, ensureEventTables } from './tables.ts'
 
 /** Beside what every kind of projection is fed with. */
 export interface EventTablesKindParts {
+  /** Commits synchronously: epochs are raised past what the fence knows. */
+  readonly pool: Pool
   readonly catalog: Catalog
   readonly clickhouse: ClickHouseClient
   readonly cluster?: Cluster | undefined
@@ -34,7 +36,6 @@ export interface EventTablesParts extends EventTablesKindParts {
   readonly codec: Codec
   readonly log: Log
   readonly feeds: Feeds
-  readonly pool: Pool
   readonly membership: Membership
   readonly logger: Logger
   readonly corrections: Corrections

@@ -1,9 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
 import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
+import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
 import { Codec } from '../../../src/log/codec.ts'
-import type { LogRecord } from '../../../src/log/port.ts'
+import type { WholeRecord } from '../../../src/log/port.ts'
 import { Lane } from '../../../src/projection/clickhouse/lane.ts'
 import { Payloads } from '../../../src/projection/clickhouse/payload.ts'
 import { Writers } from '../../../src/projection/clickhouse/writers.ts'
@@ -23,11 +24,12 @@ const sound = codec.encode('content_consumed', {
 })
 const poison = sound.subarray(0, 9)
 
-const record = (offset: number, value: Buffer): LogRecord => ({
+const record = (offset: number, value: Buffer): WholeRecord => ({
   ...{ offset, value, timestamp: 0, key: Buffer.from('L-1') },
   header: () => undefined,
   copyHeader: () => -1,
   headers: () => ({}),
+  body: () => Buffer.alloc(0),
 })
 
 /** Records from an offset on, `p` for one that is poisoned. */
@@ -41,7 +43,10 @@ const newLane = () =>
   new Lane(
     { reader: 'events', generation: 1, topic: 't.leads', partition: 0, nextOffset: 0, epoch: 1, mark: '' },
     { held: [[2, 3]], lettersAhead: new Map() },
-    { writers: new Writers(codec), payloads: new Payloads(codec), prefix: 't.', corrections: undefined },
+    {
+      ...{ writers: new Writers(codec), payloads: new Payloads(codec), prefix: 't.' },
+      ...{ corrections: noCorrections, maxPoisonedShare: 0.5 },
+    },
   )
 
 const taken = (lane: Lane) => {
