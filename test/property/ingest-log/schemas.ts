@@ -35,15 +35,18 @@ interface AvscField {
 
 const folder = join(import.meta.dirname, '..', '..', '..', 'schemas')
 
-/** Every event in its highest version, from the files. */
+/** Every event that others may send, in its highest version, from the files. */
 export const eventSchemas = (): SchemaOfEvent[] =>
   readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => entry.isDirectory() && !isInternal(entry.name))
     .flatMap(({ name: topic }) =>
       readdirSync(join(folder, topic), { withFileTypes: true })
         .filter((entry) => entry.isDirectory())
         .map(({ name }) => eventSchema(topic, name)),
     )
+
+const isInternal = (topic: string): boolean =>
+  readFileSync(join(folder, topic, 'topic.ts'), 'utf8').includes('isInternal: true')
 
 const eventSchema = (topic: string, type: string): SchemaOfEvent => {
   const versions = readdirSync(join(folder, topic, type)).flatMap((file) => {
