@@ -90,7 +90,7 @@ describe('the ClickHouse sink', () => {
         patient,
       )
       .toHaveLength(1)
-    await using _ = story.start()
+    await using _ = story.start({ limits: { drainMs: 20_000 } })
     await story.untilWhole()
     await slow
     await story.untilWhole()
