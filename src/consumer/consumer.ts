@@ -188,7 +188,8 @@ const partitionsOf = async (
 
 /** Postgres's and the system's own errors of lost connections; ours say it themselves. */
 const isPassing = (error: unknown): boolean => {
-  if (error instanceof EmbudoError) return isRetriable(error)
+  // A broker that has just started may not know its topics yet. One that was made again is told by its mark.
+  if (error instanceof EmbudoError) return isRetriable(error) || error.code === 'topic_unknown'
   const code = (error as { code?: unknown } | null)?.code
   if (typeof code === 'string') {
     return (
