@@ -160,7 +160,7 @@ const settings = {
   EMBUDO_READ_WAIT_MS: [integer(0, 60_000).default(5_000), 'how long a read waits for its Embudo-Position'],
   EMBUDO_BATCH_RECORDS: [
     integer(1, 100_000).default(10_000),
-    'most records that one Postgres transaction of a projection applies; five times as many while it is far behind',
+    'most records that one Postgres transaction of a projection applies; three times as many while it is far behind',
   ],
   EMBUDO_CACHE_ROWS: [
     integer(0, 10_000_000).default(100_000),

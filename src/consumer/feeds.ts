@@ -37,9 +37,9 @@ export const noFeeds: Feeds = {
 
 export interface FeedOptions {
   readonly hash?: IdentityHash
-  /** What one pass over a partition keeps, decoded. Default 4 MiB. */
+  /** What one pass over a partition keeps, decoded. Default 2 MiB. */
   readonly maxPassBytes?: number
-  /** What all of them keep. Default 96 MiB; each has always one batch. */
+  /** What all of them keep. Default 48 MiB; each has always one batch. */
   readonly maxBytes?: number
   /** How far apart readers may be to begin together. Default 1,024. */
   readonly nearbyOffsets?: number
@@ -48,8 +48,8 @@ export interface FeedOptions {
 export const makeFeeds = (log: Log, options: FeedOptions = {}): Feeds => {
   const {
     hash = identityHash(),
-    maxPassBytes = 4 * MIB,
-    maxBytes = 96 * MIB,
+    maxPassBytes = 2 * MIB,
+    maxBytes = 48 * MIB,
     nearbyOffsets = 1_024,
   } = options
   const ahead = new ReaderPool(log, { maxBufferedBytes: fetchedAheadBytes })

@@ -15,12 +15,12 @@ export interface Taken {
 }
 
 /** How much more than `maxRecords` is taken at once by those who are further behind than that. */
-const bulkFactor = 5
+const bulkFactor = 3
 
 /**
  * Batches that adapt to load: whatever has come in while the last was worked on is the next, at most
  * `maxRecords`. Small and fresh when idle; fetching goes on during the work, and stops while as much waits as may be
- * taken. Who is further behind than `maxRecords` waits for a turn and takes five times as many: what comes of one
+ * taken. Who is further behind than `maxRecords` waits for a turn and takes three times as many: what comes of one
  * subject is then written once instead of several times. Ends when the batches do, or when `signal` aborts.
  */
 export async function* intake(
