@@ -1,5 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
 import { EmbudoError } from '../define/error.ts'
+import { prepared } from '../postgres/prepared.ts'
 import { transaction } from '../postgres/transaction.ts'
 
 /** Who reads: a projection's generation, or a saga (generation 1), in one partition. */
@@ -76,29 +77,63 @@ export const readPositions = async (sql: Sql, reader: string, generation: number
   }))
 }
 
-/**
- * Moves a position inside the caller's transaction, and locks it to the transaction's end. Throws
- * `position_moved` where somebody else has raised the epoch or moved it: nothing of the transaction may stay.
- */
-export const movePosition = async (client: Sql, position: Position, to: Advance): Promise<Position> => {
-  const { rowCount } = await client.query(movingSql, movingParameters(position, to))
-  if (rowCount !== 1) throw positionMoved(position)
-  return movedTo(position, to)
+/** A step of one partition, from where its position must still stand. */
+export interface Move {
+  readonly position: Position
+  readonly to: Advance
 }
 
 /**
- * The one statement that moves a position, where the epoch and the offset are still those of `movingParameters`.
- * Its parameters are the first 13 of whatever statement it is a part of.
+ * Moves positions inside the caller's transaction, and locks them to its end. Throws `position_moved` where somebody
+ * else has raised an epoch or moved one: nothing of the transaction may stay.
  */
-export const movingSql = `update embudo.positions set next_offset = $1, mark = $2, moved_at = now(),
-    applied = applied + $9, ignored = ignored + $10, duplicates = duplicates + $11,
-    dead_lettered = dead_lettered + $12, markers = markers + $13
-  where reader = $3 and generation = $4 and topic = $5 and partition = $6 and next_offset = $7 and epoch = $8`
+export const movePositions = async (client: Sql, moves: readonly Move[]): Promise<Position[]> => {
+  const { rows } = await client.query<{ nth: number }>(
+    prepared(`with ${movedSql('for update of p')} select nth from moved`, movingParameters(moves)),
+  )
+  const moved = new Set(rows.map(({ nth }) => nth))
+  return moves.map(({ position, to }, index) => {
+    if (!moved.has(index + 1)) throw positionMoved(position)
+    return movedTo(position, to)
+  })
+}
 
-export const movingParameters = (position: Position, { nextOffset, mark, counts }: Advance): unknown[] => [
-  ...[nextOffset, mark, position.reader, position.generation, position.topic, position.partition],
-  ...[position.nextOffset, position.epoch],
-  ...[counts.applied, counts.ignored, counts.duplicates, counts.deadLettered, counts.markers],
+/**
+ * The expressions of a `with` that move positions: `moved` has those that stood where they must, by their number in
+ * `movingParameters`, from 1. They are locked first, in that order, so that two such statements never wait for each
+ * other. Its parameters are the first 13 of whatever statement it is a part of.
+ */
+export const movedSql = (lock: 'for update of p' | 'for update of p skip locked'): string => `expected as (
+    select m.* from embudo.positions as p
+    join unnest($1::text[], $2::integer[], $3::text[], $4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[],
+      $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[]) with ordinality
+      as m (reader, generation, topic, partition, expected_offset, epoch, next_offset, mark,
+        applied, ignored, duplicates, dead_lettered, markers, nth)
+    on (p.reader, p.generation, p.topic, p.partition, p.next_offset, p.epoch)
+      = (m.reader, m.generation, m.topic, m.partition, m.expected_offset, m.epoch)
+    order by m.nth ${lock}),
+  moved as (
+    update embudo.positions as p set next_offset = m.next_offset, mark = m.mark, moved_at = now(),
+      applied = p.applied + m.applied, ignored = p.ignored + m.ignored, duplicates = p.duplicates + m.duplicates,
+      dead_lettered = p.dead_lettered + m.dead_lettered, markers = p.markers + m.markers
+    from expected as m
+    where (p.reader, p.generation, p.topic, p.partition) = (m.reader, m.generation, m.topic, m.partition)
+    returning p.reader, p.generation, p.topic, p.partition, m.nth::integer)`
+
+export const movingParameters = (moves: readonly Move[]): unknown[] => [
+  moves.map(({ position }) => position.reader),
+  moves.map(({ position }) => position.generation),
+  moves.map(({ position }) => position.topic),
+  moves.map(({ position }) => position.partition),
+  moves.map(({ position }) => position.nextOffset),
+  moves.map(({ position }) => position.epoch),
+  moves.map(({ to }) => to.nextOffset),
+  moves.map(({ to }) => to.mark),
+  moves.map(({ to }) => to.counts.applied),
+  moves.map(({ to }) => to.counts.ignored),
+  moves.map(({ to }) => to.counts.duplicates),
+  moves.map(({ to }) => to.counts.deadLettered),
+  moves.map(({ to }) => to.counts.markers),
 ]
 
 export const movedTo = (position: Position, { nextOffset, mark }: Advance): Position => ({

@@ -1,6 +1,6 @@
 import type { Pool, PoolClient } from 'pg'
 import type { DistinctBatch } from '../consumer/distinct.ts'
-import { type Advance, movePosition, type Position } from '../consumer/positions.ts'
+import { type Advance, movePositions, type Position } from '../consumer/positions.ts'
 import type { Catalog } from '../define/catalog.ts'
 import type { DomainEvent } from '../define/event.ts'
 import type { AwaitsDefinition, SagaDefinition } from '../define/saga.ts'
@@ -29,14 +29,14 @@ export const takeIn = async (
   to: Advance,
 ): Promise<Position> =>
   transaction(pool, async (client) => {
-    const moved = await movePosition(client, position, to)
+    const [moved] = await movePositions(client, [{ position, to }])
     await startNew(
       client,
       versions.newest,
       events.filter(({ type }) => type === versions.newest.startedBy),
     )
     await deliver(client, versions, events)
-    return moved
+    return moved!
   })
 
 /** The events of a batch that the saga type starts by or awaits; the others are not decoded. */

@@ -16,7 +16,7 @@ import { emptyCaches, lockPosition } from '../../src/projection/postgres/out-of-
 import { parkedSubjects } from '../../src/projection/postgres/parked.ts'
 import { showGeneration } from '../../src/projection/postgres/switch.ts'
 import { type Table, tableOf } from '../../src/projection/postgres/table.ts'
-import { writeCounts, writeRows } from '../../src/projection/postgres/write.ts'
+import { writeOne } from '../../src/projection/postgres/write.ts'
 import { switchGeneration } from '../../src/projection/switch.ts'
 import { leads } from '../integration/projection/models.ts'
 import type { Writer } from './every-order.ts'
@@ -145,7 +145,7 @@ export const projector =
           deleted: [],
         }
         const to = behind(position, records.length, letters.length)
-        position = await writeRows(pool, table, position, to, changes, letters)
+        position = await writeOne(pool, table, { position, to, changes, letters })
       }
     }
     const rows = Object.entries(running?.rows ?? {}).map(([key, trail]) => [key, { key, trail }] as const)
@@ -180,15 +180,9 @@ export const counter =
             _partition: 0,
             total: some?.length ?? 0,
           }))
-          position = await writeCounts(
-            pool,
-            table,
-            totals.measures,
-            position,
-            behind(position, records.length),
-            counts,
-            [],
-          )
+          const to = behind(position, records.length)
+          const changes = { counted: counts }
+          position = await writeOne(pool, table, { position, to, changes, letters: [] })
         }
         return
       } catch (error) {

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
-import { movePosition, type Position } from '../../consumer/positions.ts'
+import { movePositions, type Position } from '../../consumer/positions.ts'
 import { parkLetters } from '../../dead-letter/letters.ts'
 import { settleLetters } from '../../dead-letter/retrying.ts'
 import type { EventDefinition } from '../../define/catalog.ts'
@@ -31,7 +31,7 @@ export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise
   // All of them, even if one has failed: the partitions are not taken over again while others still run.
   const failed = (await Promise.allSettled(sent)).find((outcome) => outcome.status === 'rejected')
   if (failed !== undefined) throw failed.reason
-  return movePositions(parts.pool, taken)
+  return moveAll(parts.pool, taken)
 }
 
 /** One insert for each event type, over all partitions. */
@@ -49,18 +49,18 @@ export const planInserts = (taken: readonly Taken[]): Insert[] => {
 }
 
 /** May be lost with Postgres's tail: the look finds the rows behind an older position too. */
-const movePositions = (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> =>
+const moveAll = (pool: Pool, taken: readonly Taken[]): Promise<Taken[]> =>
   transaction(
     pool,
     async (client) => {
-      const moved: Taken[] = []
       // In one order everywhere, so that two flushes that overlap wait for each other and do not deadlock.
-      for (const part of taken.toSorted((a, b) => compare(a.position, b.position))) {
-        moved.push({ ...part, position: await movePosition(client, part.position, part.to) })
-        await parkLetters(client, part.position, part.parked)
-        await settleLetters(client, part.settled)
+      const parts = taken.toSorted((a, b) => compare(a.position, b.position))
+      const positions = await movePositions(client, parts)
+      for (const { position, parked, settled } of parts) {
+        await parkLetters(client, position, parked)
+        await settleLetters(client, settled)
       }
-      return moved
+      return parts.map((part, index) => ({ ...part, position: positions[index]! }))
     },
     'off',
   )

@@ -1,6 +1,5 @@
 import { setImmediate as others } from 'node:timers/promises'
 import type { Pool } from 'pg'
-import type { Advance, Position, Sql } from '../../consumer/positions.ts'
 import { discardedLetter, letterOf, type NewLetter, subjectOf } from '../../dead-letter/letters.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { TallyDefinition } from '../../define/tally.ts'
@@ -9,7 +8,7 @@ import { loadRows } from './load.ts'
 import type { Read } from './read-events.ts'
 import type { RowCache } from './row-cache.ts'
 import type { Table } from './table.ts'
-import { type RowChanges, writeCounts, writeRows } from './write.ts'
+import type { Changes, RowChanges } from './write.ts'
 
 /** What a projector knows of its partition's rows; valid for as long as it holds the epoch. */
 export interface Knowledge {
@@ -25,7 +24,7 @@ export interface Folded {
   readonly applied: number
   readonly letters: readonly NewLetter[]
   readonly poisoned: number
-  readonly write: (sql: Sql, position: Position, next: Advance) => Promise<Position>
+  readonly changes: Changes
 }
 
 /** `refused`: events that Postgres takes no row of, by offset, and why. */
@@ -86,11 +85,7 @@ export const foldModel =
     }
     for (const [key, { row }] of after) cache.put(key, { stored: row !== null, row })
     known.beingWritten = after.size
-    const changes = changesOf(before, after)
-    return {
-      ...{ applied, poisoned, letters },
-      write: (sql, position, next) => writeRows(sql, table, position, next, changes, letters),
-    }
+    return { applied, poisoned, letters, changes: changesOf(before, after) }
   }
 
 /** Events counted in any order: one that cannot be is parked alone. */
@@ -119,12 +114,8 @@ export const foldTally =
         letters.push(letterOf(record, event?.type, error))
       }
     }
-    const sorted = [...rows].sort(byKey).map(([, row]) => row)
-    return {
-      ...{ applied, poisoned, letters },
-      write: (sql, position, next) =>
-        writeCounts(sql, table, tally.measures, position, next, sorted, letters),
-    }
+    const counted = [...rows].sort(byKey).map(([, row]) => row)
+    return { applied, poisoned, letters, changes: { counted } }
   }
 
 const loadMissing = async (

@@ -12,6 +12,7 @@ import type { PostgresProjection } from '../definition.ts'
 import type { GenerationKind } from '../generation-kind.ts'
 import type { Pace } from '../pace.ts'
 import { compareGenerations } from './compare.ts'
+import { GroupCommit } from './group-commit.ts'
 import { prepareGeneration } from './prepare.ts'
 import { type ProjectorParts, project } from './projector.ts'
 import { showGeneration } from './switch.ts'
@@ -44,9 +45,10 @@ export const postgresKind = (
     prepareGeneration(parts.pool, projection, tableOf(projection, generation), isLive),
   start(generation) {
     const { name, topic } = projection
+    const table = tableOf(projection, generation)
     const projector: ProjectorParts = {
-      ...{ ...parts, turns },
-      table: tableOf(projection, generation),
+      ...{ ...parts, turns, table },
+      commits: new GroupCommit(parts.pool, table),
       cacheRows: Math.ceil(parts.cacheRows / topic.partitions),
       observe: (batches) => parts.observe(name, batches),
     }

@@ -8,16 +8,20 @@ import { PoisonShare } from '../../dead-letter/poison-share.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { PostgresProjection } from '../definition.ts'
 import { type Fold, type Folded, foldModel, foldTally, type Knowledge } from './fold-batch.ts'
+import type { GroupCommit } from './group-commit.ts'
 import { parkedSubjects } from './parked.ts'
 import { findRefused, isRefusal } from './poison.ts'
 import { type Read, readEvents } from './read-events.ts'
 import { RowCache } from './row-cache.ts'
 import type { Table } from './table.ts'
+import { writeOne } from './write.ts'
 
 export interface ProjectorParts {
   readonly pool: Pool
   readonly codec: Codec
   readonly table: Table
+  /** Of all partitions of the table that the process projects. */
+  readonly commits: GroupCommit
   readonly batchRecords: number
   /** Of all partitions that the process projects into Postgres. */
   readonly turns: Turns
@@ -56,15 +60,15 @@ export const project =
     ): Promise<Position> => {
       const trial = async (some: readonly Read[], refused: ReadonlyMap<number, unknown>) => {
         const folded = await fold(some, await learnt(), refused)
-        return { folded, next: advanceBehind(taken, countsOf(folded)) }
+        return { folded, to: advanceBehind(taken, countsOf(folded)) }
       }
       const refused = await findRefused(reads, async (some, before) => {
-        const { folded, next } = await trial(some, before)
-        await rolledBack(parts.pool, (client) => folded.write(client, position, next))
+        const { folded, to } = await trial(some, before)
+        await rolledBack(parts.pool, (client) => writeOne(client, parts.table, { position, to, ...folded }))
       })
       share.note(0, refused.size)
-      const { folded, next } = await trial(reads, refused)
-      return await folded.write(parts.pool, position, next)
+      const { folded, to } = await trial(reads, refused)
+      return await writeOne(parts.pool, parts.table, { position, to, ...folded })
     }
 
     let writing: Promise<Position> = Promise.resolve(start)
@@ -84,8 +88,8 @@ export const project =
           folded = await fold(reads, knowing, none)
         }
         share.note(reads.length, folded.poisoned)
-        const written = folded.write(parts.pool, position, advanceBehind(taken, countsOf(folded)))
-        writing = written.catch(async (error: unknown) => {
+        const to = advanceBehind(taken, countsOf(folded))
+        writing = parts.commits.write({ position, to, ...folded }).catch(async (error: unknown) => {
           if (!isRefusal(error)) throw error
           const after = await writeWithoutPoison(taken, reads, position)
           known = await learnt()

@@ -12,6 +12,7 @@ import { isRefusal } from './poison.ts'
 import { type Read, readOne } from './read-events.ts'
 import { RowCache } from './row-cache.ts'
 import type { Table } from './table.ts'
+import { writeOne } from './write.ts'
 
 export interface ReleaseParts {
   /** Commits synchronously: an epoch is raised. */
@@ -128,7 +129,7 @@ const releaseSome = async (
   const applied = read.map((one) => one.letter).filter(({ offset }) => !left.has(Number(offset)))
   const ignored = passedOver.filter(isReached)
   const settledByDecision = discarded.filter(isReached)
-  await write(client, folded, position, { applied: applied.length, ignored: ignored.length })
+  await write(client, table, folded, position, { applied: applied.length, ignored: ignored.length })
   await settle(client, [...applied, ...ignored], 'applied')
   await settle(client, settledByDecision, 'discarded')
   if (firstLeft !== undefined) {
@@ -168,13 +169,14 @@ const recordOf = ({ offset, key, value, headers, appended_at_ms }: Letter, edite
 /** The position stays where it is; what was parked is counted as what it has become. */
 const write = async (
   client: PoolClient,
+  table: Table,
   folded: Folded,
   position: Position,
   { applied, ignored }: { readonly applied: number; readonly ignored: number },
 ): Promise<void> => {
   const counts = { applied, ignored, deadLettered: -(applied + ignored), duplicates: 0, markers: 0 }
   const standstill: Advance = { nextOffset: position.nextOffset, mark: position.mark, counts }
-  await folded.write(client, position, standstill)
+  await writeOne(client, table, { position, to: standstill, ...folded })
 }
 
 const settle = async (

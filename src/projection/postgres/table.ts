@@ -17,6 +17,8 @@ export interface TableColumn {
   readonly quoted: string
   /** The bare type, for casts: `text`, `bigint`, `jsonb`. */
   readonly type: string
+  /** Of a tally's column that is no key: how partial values come together. */
+  readonly measure?: Measure | undefined
 }
 
 /** Which partition a tally's partial row was counted from. */
@@ -25,7 +27,10 @@ const partitionColumn: TableColumn = { name: '_partition', quoted: '"_partition"
 export const tableOf = (projection: PostgresProjection, generation: number): Table => {
   const declared = Object.entries(projection.columns)
   const keys = declared.filter(([, column]) => isKey(column)).map(tableColumn)
-  const others = declared.filter(([, column]) => !isKey(column)).map(tableColumn)
+  const measures = projection.kind === 'tally' ? projection.measures : {}
+  const others = declared
+    .filter(([, column]) => !isKey(column))
+    .map((each) => ({ ...tableColumn(each), measure: measures[each[0]] }))
   if (keys.length === 0) {
     throw new EmbudoError('projection_key', `${projection.name} needs a column with "primary key"`)
   }
@@ -53,7 +58,7 @@ export const createTableSql = (projection: PostgresProjection, table: Table): st
 
 /** What people read: the model's own name, over its live generation. */
 export const viewSql = (projection: PostgresProjection, table: Table): string =>
-  `create view ${viewName(projection)} as ${projection.kind === 'tally' ? combined(projection.measures, table) : plain(table)}`
+  `create view ${viewName(projection)} as ${projection.kind === 'tally' ? combined(table) : plain(table)}`
 
 export const viewName = (projection: { readonly name: string }): string => `public.${quote(projection.name)}`
 
@@ -70,10 +75,9 @@ export const quote = (identifier: string): string => {
 const plain = (table: Table): string =>
   `select ${table.columns.map((column) => column.quoted).join(', ')} from ${table.name}`
 
-const combined = (measures: Readonly<Record<string, Measure>>, table: Table): string => {
+const combined = (table: Table): string => {
   const keys = table.keys.filter((key) => key !== partitionColumn).map((key) => key.quoted)
-  const selected = table.others.map(({ name, quoted, type }) => {
-    const measure = measures[name]!
+  const selected = table.others.map(({ quoted, type, measure }) => {
     // sum() of bigint is numeric in Postgres; the column keeps its declared type.
     return `${measure}(${quoted})::${type} as ${quoted}`
   })

@@ -121,7 +121,7 @@ describe('rows and position in one transaction', () => {
       const lostOnce = new Set<string>()
       const lossy = lossyPool(at.pool, (sql) => {
         const table = /(?:into|update) (embudo\.\S+_1\S*)/.exec(sql)?.[1]
-        if (!sql.startsWith('with moved') || table === undefined || lostOnce.has(table)) return undefined
+        if (!sql.startsWith('with expected') || table === undefined || lostOnce.has(table)) return undefined
         lostOnce.add(table)
         return lost
       })

@@ -337,7 +337,7 @@ describe('a repair', () => {
           (
             await at.pool.query(
               `select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
-               and query like 'with moved%'`,
+               and query like 'with expected%'`,
             )
           ).rowCount,
         (waiting) => waiting! > 0,

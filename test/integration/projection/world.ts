@@ -197,7 +197,7 @@ export const lossyPool = (pool: Pool, lose: (sql: string) => Lost | Promise<Lost
     get(target, name) {
       if (name === 'query') {
         return async (...input: Parameters<Pool['query']>) => {
-          const lost = await lose(String(input[0]))
+          const lost = await lose(textOf(input[0]))
           if (lost === 'request') throw connectionLost()
           const answer = await target.query(...input)
           if (lost === 'answer') throw connectionLost()
@@ -214,6 +214,9 @@ export const lossyPool = (pool: Pool, lose: (sql: string) => Lost | Promise<Lost
       return typeof value === 'function' ? value.bind(target) : value
     },
   })
+
+const textOf = (query: string | { readonly text: string }): string =>
+  typeof query === 'string' ? query : query.text
 
 const connectionLost = (): Error =>
   Object.assign(new Error('Connection terminated unexpectedly'), { code: 'ECONNRESET' })
