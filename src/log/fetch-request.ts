@@ -20,7 +20,7 @@ export interface FetchedPart {
   readonly partition: number
   readonly errorCode: number
   readonly highWatermark: number
-  /** Record batches, whole but for the last; a view into the answer. */
+  /** Record batches, whole but for the last: in memory of their own, since records are views of it and may be kept. */
   readonly bytes: Buffer
 }
 
@@ -62,7 +62,7 @@ export function decodeFetch(payload: Buffer): {
       reader.int64() // log start offset
       reader.array(() => [reader.int64(), reader.int64()]) // aborted transactions
       reader.int32() // preferred read replica
-      return { topic, partition, errorCode, highWatermark, bytes: reader.bytes() }
+      return { topic, partition, errorCode, highWatermark, bytes: Buffer.from(reader.bytes()) }
     })
   })
   return { parts: parts.flat(), errorCode, throttleMs }

@@ -131,8 +131,9 @@ export class KafkaReader implements LogReader {
         name === 'atEnd' ? this.#options.maxWaitMs : Math.min(BEHIND_WAIT_MS, this.#options.maxWaitMs)
       const wanted = streams.map(({ topic, partition, from }) => ({ topic, partition, from, maxBytes }))
       const body = encodeFetch(wanted, { maxWaitMs, maxBytes: MAX_FETCH_BYTES })
-      const payload = await connection.request(FETCH, body, this.#options.requestTimeoutMs + maxWaitMs)
-      const { parts, errorCode, throttleMs } = decodeFetch(payload)
+      const timeoutMs = this.#options.requestTimeoutMs + maxWaitMs
+      const fetched = await connection.request(FETCH, body, decodeFetch, timeoutMs)
+      const { parts, errorCode, throttleMs } = fetched
       connection.throttle(throttleMs)
       if (errorCode !== KAFKA.none) throw new Error(kafkaErrorName(errorCode))
       const byPlace = new Map(parts.map((part) => [`${part.topic}/${part.partition}`, part]))

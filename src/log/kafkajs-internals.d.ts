@@ -17,7 +17,7 @@ declare module 'kafkajs/src/network/connection.js' {
       readonly apiVersion: number
       readonly correlationId: number
       resolve(answer: { readonly payload: Buffer }): void
-      reject(error: Error): void
+      reject(error: unknown): void
     }
     readonly expectResponse: boolean
     readonly requestTimeout: number | null
@@ -29,6 +29,7 @@ declare module 'kafkajs/src/network/connection.js' {
     throttledUntil: number
     throttleCheckTimeoutId: NodeJS.Timeout | null
     push(request: QueuedRequest): void
+    fulfillRequest(answer: { size: number; correlationId: number; payload: Buffer }): void
     maybeThrottle(milliseconds: number): void
     scheduleCheckPendingRequests(): void
     checkPendingRequests(): void
@@ -55,6 +56,9 @@ declare module 'kafkajs/src/network/connection.js' {
     })
     readonly requestQueue: RequestQueue
     readonly socket: Socket | undefined
+    /** While it logs in. */
+    readonly authHandlers: object | null
+    processData(chunk: Buffer): void
     connect(): Promise<boolean>
     disconnect(): Promise<boolean>
     isConnected(): boolean

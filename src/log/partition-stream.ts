@@ -72,10 +72,9 @@ export class PartitionStream {
   /** Throws `log_changed` where another batch stands in the place of the last one. */
   push(part: FetchedPart): void {
     this.#highWatermark = part.highWatermark
-    const fresh = this.#isDoubted ? this.#behindLast(part.bytes) : part.bytes
-    const next = nextOffsetAfter(fresh)
+    const bytes = this.#isDoubted ? this.#behindLast(part.bytes) : part.bytes
+    const next = nextOffsetAfter(bytes)
     if (next === undefined) return
-    const bytes = alone(fresh)
     this.#fetched.push({ from: this.next, bytes, highWatermark: part.highWatermark })
     this.next = Math.max(next, this.next)
     this.#seal = lastSeal(bytes)
@@ -148,13 +147,6 @@ export class PartitionStream {
     wake?.()
   }
 }
-
-/**
- * Records are views into what was fetched, and may be kept for long: a partition that got little of a large answer
- * must not keep the parts of all others in memory.
- */
-const alone = (bytes: Buffer): Buffer =>
-  2 * bytes.length < bytes.buffer.byteLength ? Buffer.from(bytes) : bytes
 
 interface Fetched {
   readonly from: number

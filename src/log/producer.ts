@@ -186,10 +186,10 @@ export class Producer {
       }))
       // The broker gives up waiting for its replicas first, so that its answer still arrives.
       const body = encodeProduce(parts, Math.floor(requestTimeoutMs * 0.8))
-      const answer = connection.request(PRODUCE, body, requestTimeoutMs)
+      const answer = connection.request(PRODUCE, body, decodeProduce, requestTimeoutMs)
       const mayHaveBeenThere = sent.map(({ batch }) => batch.mayBeThere)
       for (const { batch } of sent) batch.mayBeThere = true
-      const { outcomes, throttleMs } = decodeProduce(await answer)
+      const { outcomes, throttleMs } = await answer
       connection.throttle(throttleMs)
       const byPlace = new Map(outcomes.map((outcome) => [`${outcome.topic}/${outcome.partition}`, outcome]))
       for (const [at, { queue, batch }] of sent.entries()) {
