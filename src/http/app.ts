@@ -23,6 +23,9 @@ export interface AppParts {
 export const createApp = ({ routes, info, onError, newId = randomUUID, admit }: AppParts): Express => {
   const app = express()
   app.disable('x-powered-by')
+  // One address for each thing, here as in front of Express.
+  app.enable('strict routing')
+  app.enable('case sensitive routing')
   app.disable('etag')
   app.set('query parser', false)
   app.use((request: Request, response: Response, next: NextFunction) => {

@@ -150,7 +150,7 @@ const collect = (
     request.on('close', onGone)
     // A small body comes together with its head: only one that has not come by now is worth a timer.
     process.nextTick(() => {
-      if (isSettled || (announced !== undefined && length === announced)) return
+      if (isSettled || request.complete) return
       deadline = setTimeout(
         () =>
           fail(

@@ -72,6 +72,7 @@ const titles: Readonly<Record<number, string>> = {
   409: 'Conflict',
   413: 'Content too large',
   415: 'Unsupported media type',
+  417: 'Expectation failed',
   422: 'Invalid content',
   429: 'Too many requests',
   500: 'Internal error',

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { Express } from 'express'
 import type { CrossOrigin } from './cors.ts'
 import { boundRest, mayHaveBody } from './end-answer.ts'
+import { problem, sendProblem } from './problem.ts'
 
 export interface HttpServerParts {
   /** POST /api/events, in front of Express: what Express does for a request costs more than taking an event. */
@@ -49,6 +50,8 @@ export const createHttpServer = (parts: HttpServerParts): HttpServer => {
   const route = router(parts)
   const handle: Handler = (request, response) => {
     if (isDraining) response.setHeader('connection', 'close')
+    if (request.headers.host === undefined && request.httpVersion === '1.1')
+      return sendProblem(response, problem(400, 'malformed_request', 'expected a Host header'))
     route(request, response)
   }
   const server = http.createServer(
@@ -58,6 +61,8 @@ export const createHttpServer = (parts: HttpServerParts): HttpServer => {
       // A stream of NDJSON may take hours. Bodies have deadlines of their own, and `timeout` below ends a
       // connection on which nothing moves.
       requestTimeout: 0,
+      // Refused below, with an answer that programs can read.
+      requireHostHeader: false,
       keepAliveTimeout: 65_000,
       connectionsCheckingInterval: limits.sweepMs,
     },
@@ -65,6 +70,10 @@ export const createHttpServer = (parts: HttpServerParts): HttpServer => {
   )
   // Whoever wants the body says so (`invite`): a request that is refused is spared it.
   server.on('checkContinue', handle)
+  server.on('checkExpectation', (request: http.IncomingMessage, response: http.ServerResponse) => {
+    const detail = `expected 100-continue or no Expect header, got ${request.headers.expect}`
+    sendProblem(response, problem(417, 'expectation_failed', detail))
+  })
   // Who has said all that it has to say still reads (a server's own setting, which the types do not have).
   Object.assign(server, { httpAllowHalfOpen: true })
   server.timeout = limits.idleTimeoutMs

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
+import { isUriReference } from './envelope.ts'
 
 export type BodyKind = 'json' | 'cloudevent' | 'cloudevents' | 'binary' | 'ndjson'
 export type BodyEncoding = 'identity' | 'gzip' | 'zstd'
@@ -44,20 +45,34 @@ export const bodyEncoding = (headers: IncomingHttpHeaders): BodyEncoding | undef
 }
 
 /** An event of CloudEvents' binary mode: attributes in `ce-*` headers, the body is the data. */
-export const fromBinaryMode = (headers: IncomingHttpHeaders, data: unknown): Record<string, unknown> => {
+export const fromBinaryMode = (headers: DistinctHeaders, data: unknown): Record<string, unknown> => {
   // An attribute may have any name, and none is lost.
   const event: Record<string, unknown> = Object.create(null)
-  for (const [name, value] of Object.entries(headers)) {
-    if (name.startsWith('ce-') && typeof value === 'string') event[name.slice(3)] = unescaped(value)
+  for (const [name, [value = ''] = []] of Object.entries(headers)) {
+    if (!name.startsWith(prefix)) continue
+    const text = unescaped(value)
+    // Some SDKs send a URI as it is: what it has escaped for itself stays.
+    event[name.slice(prefix.length)] = name === 'ce-source' && !isUriReference(text) ? value : text
   }
   event.data = data
   return event
 }
 
-const isBinary = (headers: IncomingHttpHeaders): boolean =>
-  headers['ce-type'] !== undefined ||
-  headers['ce-specversion'] !== undefined ||
-  headers['ce-id'] !== undefined
+/** An attribute that several headers give: which of them was meant? */
+export const repeatedAttribute = (headers: DistinctHeaders): string | undefined => {
+  for (const [name, values = []] of Object.entries(headers))
+    if (name.startsWith(prefix) && values.length > 1) return name.slice(prefix.length)
+  return undefined
+}
+
+type DistinctHeaders = IncomingMessage['headersDistinct']
+
+const prefix = 'ce-'
+
+const isBinary = (headers: IncomingHttpHeaders): boolean => {
+  for (const name in headers) if (name.startsWith(prefix)) return true
+  return false
+}
 
 const saysUtf8 = (parameter: string): boolean => {
   const [name = '', value = ''] = parameter.split('=')

@@ -12,13 +12,16 @@ const attribute = (maxCharacters: number) =>
     .max(maxCharacters, { abort: true })
     .refine(isText, { params: { code: 'bad_text' } })
 
+const uriReference = /^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/
+export const isUriReference = (text: string): boolean => uriReference.test(text)
+
 export const envelopeFields = {
   specversion: z.literal('1.0').nullish(),
   id: attribute(256).nullish().meta({ description: 'Default: a new UUIDv7. A retry sends the same id.' }),
-  source: attribute(512)
-    .regex(/^[\w\-.~:/?#[\]@!$&'()*+,;=%]+$/)
-    .nullish()
-    .meta({ description: 'A URI reference. Default: the caller.' }),
+  source: attribute(512).regex(uriReference).nullish().meta({
+    description:
+      'A URI reference: who says so. Default: http, so whoever chooses ids names a source as well.',
+  }),
   type: z.string(),
   time: z
     .string()
@@ -62,7 +65,12 @@ const maxExtensionCharacters = 1_024
 
 /** What a document says of extension attributes; their number, and what text may hold, no JSON Schema can say. */
 export const extensionValue = z
-  .union([z.string().max(maxExtensionCharacters), z.number(), z.boolean(), z.null()])
+  .union([
+    z.string().max(maxExtensionCharacters),
+    z.number().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER),
+    z.boolean(),
+    z.null(),
+  ])
   .meta({ description: 'An extension attribute of CloudEvents.' })
 export const attributeNames = { pattern: extensionName.source }
 
@@ -70,7 +78,9 @@ export const isExtensionName = (name: string): boolean => extensionName.test(nam
 
 /** An extension's value as header text, or undefined where it is none of CloudEvents' types. */
 export const extensionText = (value: unknown): string | undefined => {
-  if (typeof value === 'boolean' || typeof value === 'number') return String(value)
+  if (typeof value === 'boolean') return String(value)
+  // Beyond that a number is no longer what was written.
+  if (typeof value === 'number') return Math.abs(value) <= Number.MAX_SAFE_INTEGER ? String(value) : undefined
   return typeof value === 'string' && value.length <= maxExtensionCharacters && isText(value)
     ? value
     : undefined

@@ -11,7 +11,7 @@ import type { Admission, Hold } from './admission.ts'
 import { sendBatch, sendJson, sendRefusal } from './answer.ts'
 import { Batch, failureError, failureOf } from './batch.ts'
 import { callerOf } from './caller.ts'
-import { type BodyEncoding, bodyEncoding, bodyKind, fromBinaryMode } from './content.ts'
+import { type BodyEncoding, bodyEncoding, bodyKind, fromBinaryMode, repeatedAttribute } from './content.ts'
 import { type EventError, eventError } from './event-error.ts'
 import type { IngestMetrics } from './metrics.ts'
 import { Pieces } from './pieces.ts'
@@ -92,7 +92,14 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
         const field = kind === 'binary' ? `/data${refused.field}` : refused.field
         return sendRefusal(response, { ...refused, field }, undefined)
       }
-      await answerOne(kind === 'binary' ? fromBinaryMode(request.headers, input) : input, response, sender)
+      if (kind !== 'binary') return await answerOne(input, response, sender)
+      const attribute = repeatedAttribute(request.headersDistinct)
+      if (attribute !== undefined) {
+        const twice = eventError('duplicate_key', `/${attribute}`, givenTwice)
+        parts.metrics?.refused(twice.code)
+        return sendRefusal(response, twice, undefined)
+      }
+      await answerOne(fromBinaryMode(request.headersDistinct, input), response, sender)
     } finally {
       hold.release()
     }
@@ -196,6 +203,8 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
     })
   }
 }
+
+const givenTwice = 'expected each attribute once, got its header twice: which of them counts cannot be told'
 
 const maxErrorsOfArray = 10_000
 const maxErrorsOfLines = 1_000

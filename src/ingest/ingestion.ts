@@ -43,7 +43,10 @@ export const ingestion = (
   const taking = { ...parts, admission, metrics, stopping: stopping.signal }
   return {
     take: ingest(taking, { ...defaultIngestLimits, ...limits }),
-    routes: [...eventRoutes(catalog, prefix), ...leadWriteRoutes({ ...parts, catalog, newId, admission })],
+    routes: [
+      ...eventRoutes(catalog, prefix),
+      ...leadWriteRoutes({ ...parts, catalog, newId, admission, metrics }),
+    ],
     admission,
     admit: (request, bytes) => admission.admit(callerOf(request), bytes),
     connectionDropped: () => metrics.pushedBack('too_many_connections'),

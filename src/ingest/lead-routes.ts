@@ -7,6 +7,7 @@ import type { Log } from '../log/port.ts'
 import type { Admission } from './admission.ts'
 import { failureError, failureOf } from './batch.ts'
 import { dataSchema } from './event-schema.ts'
+import type { IngestMetrics } from './metrics.ts'
 import { RepeatedKeys, repeatedKeysIn } from './repeated-keys.ts'
 import { isTraceparent, type Validate } from './validate.ts'
 
@@ -17,6 +18,7 @@ export interface LeadWriteParts {
   readonly toRecord: ToRecord
   readonly newId: () => string
   readonly admission: Pick<Admission, 'retryAfterSeconds'>
+  readonly metrics: Pick<IngestMetrics, 'accepted' | 'refused' | 'pushedBack'>
 }
 
 const writtenSchema = z.object({
@@ -59,6 +61,7 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
     )
     if ('refused' in event) {
       const { code, detail, field } = event.refused
+      parts.metrics.refused(code)
       throw new InvalidLead(code, detail, field.replace(/^\/data/, ''))
     }
     const [outcome] = await parts.log
@@ -68,9 +71,12 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
       throw new EmbudoError('log_unavailable', 'the log gave no answer', { retriable: true })
     if ('failed' in outcome) {
       const { code, detail, retriable } = failureError(outcome)
+      parts.metrics.refused(code)
+      if (code === 'log_busy') parts.metrics.pushedBack(code)
       const facts = { retryAfterSeconds: parts.admission.retryAfterSeconds() }
       throw new EmbudoError(code, detail, { retriable, facts })
     }
+    parts.metrics.accepted(1)
     const { topic, partition, offset } = outcome
     return {
       status: 202,

@@ -183,13 +183,18 @@ const refusedExtension = (name: string, value: unknown, count: number): EventErr
   if (value === null || value === undefined) return undefined
   if (count >= maxExtensions)
     return eventError('too_long', `/${name}`, `expected at most ${maxExtensions} extension attributes`)
-  return extensionText(value) === undefined
+  if (extensionText(value) !== undefined) return undefined
+  return typeof value === 'number'
     ? eventError(
+        'out_of_range',
+        `/${name}`,
+        'expected a number of at most 2^53 - 1; send a larger one as text',
+      )
+    : eventError(
         'wrong_type',
         `/${name}`,
         `expected text of at most 1024 characters, a number or a boolean, got ${got(value)}`,
       )
-    : undefined
 }
 
 /** As text, so that no time needs to be parsed; made anew every second. */

@@ -310,8 +310,10 @@ export class Producer {
     if (now - queue.unknownSince < UNKNOWN_GRACE_MS) return
     queue.unknownSince = undefined
     const detail = `There is no partition ${queue.partition} of the topic ${queue.topic}.`
-    for (const batch of queue.batches.splice(0))
+    for (const batch of queue.batches.splice(0)) {
+      if (batch.encoded) queue.renew()
       batch.fail(batch.mayBeThere ? unknown(detail) : refused(detail))
+    }
     if (queue.isIdle) this.#busy.delete(queue)
   }
 

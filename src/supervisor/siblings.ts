@@ -56,9 +56,18 @@ export const joinSiblings = (number: number): Siblings => {
       read = given
     },
     askAll: () =>
-      new Promise((resolve) => {
-        waiting.set(++asked, resolve)
-        send({ askAll: asked })
+      new Promise((resolve, reject) => {
+        const id = ++asked
+        // Who asks for the others may stand still as well: then this one tells what it knows.
+        const tooLong = setTimeout(() => {
+          waiting.delete(id)
+          read().then((told) => resolve([told]), reject)
+        }, 2 * patienceMs)
+        waiting.set(id, (answers) => {
+          clearTimeout(tooLong)
+          resolve(answers)
+        })
+        send({ askAll: id })
       }),
     tellLoad: (load, answer) => {
       giveUp = answer
