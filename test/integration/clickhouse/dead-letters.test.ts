@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
-import type { Correction, Corrections } from '../../../src/dead-letter/correction.ts'
+import type { Corrections, Decided } from '../../../src/dead-letter/correction.ts'
 import { ensureEventTables } from '../../../src/projection/clickhouse/tables.ts'
 import { catalog, codec, newCodec, openWorld, Story, unreachableSchema, type World } from './sink-world.ts'
 
@@ -144,7 +144,7 @@ function framed(schemaId: number): Buffer {
   return value
 }
 
-const decisions = (by: readonly (readonly [offset: number, Correction])[]): Corrections => {
-  const known = new Map(by)
+const decisions = (by: readonly (readonly [offset: number, Decided])[]): Corrections => {
+  const known = new Map(by.map(([offset, decided]) => [offset, { ...decided, id: `d-${offset}` }]))
   return { size: known.size, of: (_reader, _topic, _partition, offset) => known.get(offset) }
 }

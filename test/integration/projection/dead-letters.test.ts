@@ -7,7 +7,7 @@ import { type FollowedCorrections, readCorrections } from '../../../src/dead-let
 import { type Decision, type LetterDecisions, letterDecisions } from '../../../src/dead-letter/decide.ts'
 import { encodeEdit, shownData } from '../../../src/dead-letter/edit.ts'
 import { findParked, listLetters, showLetter } from '../../../src/dead-letter/list.ts'
-import { settleDecided } from '../../../src/dead-letter/settle.ts'
+import { type SettlingParts, settleDecided } from '../../../src/dead-letter/settle.ts'
 import { catalogOf, sendable, topicName } from '../../../src/define/catalog.ts'
 import { json } from '../../../src/define/columns.ts'
 import type { NewEvent, Personal } from '../../../src/define/event.ts'
@@ -17,6 +17,7 @@ import { eventValidator } from '../../../src/ingest/validate.ts'
 import { appendEvents } from '../../../src/log/event-appender.ts'
 import { partitionFor } from '../../../src/log/port.ts'
 import { passThrough } from '../../../src/privacy/pass-through.ts'
+import { mayDecide, mendDecided } from '../../../src/projection/decided-rows.ts'
 import type { PostgresProjection } from '../../../src/projection/definition.ts'
 import { beginGeneration } from '../../../src/projection/generations.ts'
 import { letterRelease } from '../../../src/projection/letters.ts'
@@ -117,14 +118,15 @@ const makeCase = async () => {
   /** As the program joins it. */
   const decisionsWith = (
     corrections: FollowedCorrections,
-    { release = letterRelease({ pool, codec, corrections, projections }) } = {},
+    { release = letterRelease({ pool, codec, corrections, projections }), log: into = log } = {},
   ): LetterDecisions => {
-    const appendAll = appendEvents(log, codec, catalog, prefix)
+    const appendAll = appendEvents(into, codec, catalog, prefix)
     const validator = eventValidator({
       ...{ catalog: sendable(catalog), personal: passThrough, nowMs: Date.now, newId: randomUUID },
     })
     return letterDecisions({
-      ...{ pool, prefix, newId: randomUUID, release },
+      ...{ pool, prefix, newId: () => randomUUID(), release },
+      ...{ upToDate: () => corrections.upToDate(), mayDecide: mayDecide({ pool, projections }) },
       append: ({ type, id, data }: Decision) =>
         appendAll([{ type, id, data, source: 'embudo', time: new Date().toISOString() }]),
       learn: (reader, at, correction) =>
@@ -136,10 +138,35 @@ const makeCase = async () => {
         }),
     })
   }
+  /** As the worker joins it. */
+  const settleWith = (
+    corrections: FollowedCorrections,
+    options: Partial<SettlingParts> = {},
+  ): AsyncDisposable =>
+    settleDecided({
+      ...{ pool, corrections, logger, isMine: () => true, everyMs: 10, knownAfterMs: 0 },
+      ...{ appendTimeoutMs: 60_000, release: letterRelease({ pool, codec, corrections, projections }) },
+      mend: mendDecided({
+        ...{ pool, codec, corrections, projections, log, signal: new AbortController().signal },
+      }),
+      ...options,
+    })
   const lettersOf = async (projection: string) =>
     (await listLetters(pool, { projection, limit: 1_000 })).items
   return {
-    ...{ log, prefix, topic, pool, name, tallyName, projections, corrected, decisionsWith, lettersOf },
+    ...{
+      log,
+      prefix,
+      topic,
+      pool,
+      name,
+      tallyName,
+      projections,
+      corrected,
+      decisionsWith,
+      settleWith,
+      lettersOf,
+    },
     isApplied: async () => {
       for (const one of projections) await applied({ log, pool, topic }, one.name)
     },
@@ -442,10 +469,7 @@ describe('what is decided about it', () => {
     const [first] = await at.lettersOf(at.name)
     await expect(dying.discard(first!.id)).rejects.toBe(died)
     expect((await at.rows()).A).toEqual([1, ['W-1']])
-    const release = letterRelease({ ...at, codec, corrections })
-    await using _settling = settleDecided({
-      ...{ pool: at.pool, corrections, release, logger, isMine: () => true, everyMs: 10 },
-    })
+    await using _settling = at.settleWith(corrections)
     await eventually(
       async () => (await at.rows()).A,
       (row) => row?.[1].includes('W-2') === true,
