@@ -156,7 +156,7 @@ const mendDecided = async (
   failed: Map<string, number>,
   signal: AbortSignal,
 ): Promise<void> => {
-  const { pool, mend, logger, knownAfterMs = 5_000 } = parts
+  const { pool, mend, logger, knownAfterMs = 15_000 } = parts
   const decided = `decision is not null and everywhere_at is null
     and decided_at < now() - $3 * interval '1 millisecond'`
   const done = new Set<string>()
