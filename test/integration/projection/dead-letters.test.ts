@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { shownData } from '../../../src/dead-letter/edit.ts'
-import { findParked, showLetter } from '../../../src/dead-letter/list.ts'
+import { findParked, listLetters, showLetter } from '../../../src/dead-letter/list.ts'
 import type { Personal } from '../../../src/define/event.ts'
 import { partitionFor } from '../../../src/log/port.ts'
 import { beginGeneration } from '../../../src/projection/generations.ts'
@@ -299,5 +299,42 @@ describe('what is decided about it', () => {
       (row) => row?.[1].includes('W-2') === true,
     )
     await at.expectCountsToAddUp()
+  })
+})
+
+describe('text that Postgres cannot hold', () => {
+  it('stops no partition, whether it is in the key, the headers or the error', async () => {
+    const at = await makeCase()
+    const key = Buffer.from('N\0')
+    const partition = partitionFor(key, leads.partitions)
+    const headers = () => [['ce_id', randomUUID()] as const, ['ce_type', 'a\0b'] as const]
+    const value = codec.encode('webinar_attended', attended('N\0', 'W-1').data)
+    const unframed = Buffer.from('hello')
+    await at.log.append(
+      [unframed, value].map((each) => ({ topic: at.topic, partition, key, value: each, headers: headers() })),
+    )
+    await at.log.append([{ topic: at.topic, partition, key: Buffer.from('M\0'), value, headers: headers() }])
+    await append(at.log, at.topic, [attended('A', 'POISON')])
+    await using _ = await startProjector(at)
+    await applied(at, at.name)
+    const letters = await at.lettersOf(at.name)
+    expect(letters.map(({ subject }) => subject).toSorted()).toEqual(['A', 'M\ufffd', 'N\ufffd', 'N\ufffd'])
+    const named = { projection: at.name, subject: 'N\0', limit: 10 }
+    expect((await listLetters(at.pool, named)).items).toHaveLength(2)
+    const throwing = attendance(at.name)
+    at.projections[0] = {
+      ...throwing,
+      evolve: {
+        ...throwing.evolve,
+        webinar_attended: () => {
+          throw new Error('no\0such')
+        },
+      },
+    } as typeof throwing
+    await using corrections = await at.corrected()
+    const { id } = letters.find(({ subject }) => subject === 'A')!
+    const retried = await at.decisionsWith(corrections).retry(id)
+    expect(retried).toMatchObject({ state: 'open', attempts: 2 })
+    expect(retried.error).toContain('no\ufffdsuch')
   })
 })

@@ -1,17 +1,15 @@
-import { randomUUID } from 'node:crypto'
 import { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { corrections as correctionsTopic } from '../../../schemas/corrections/topic.ts'
-import { listLetters, showLetter } from '../../../src/dead-letter/list.ts'
+import { showLetter } from '../../../src/dead-letter/list.ts'
 import { topicName } from '../../../src/define/catalog.ts'
 import { EmbudoError } from '../../../src/define/error.ts'
-import { type Log, partitionFor } from '../../../src/log/port.ts'
+import type { Log } from '../../../src/log/port.ts'
 import { beginGeneration } from '../../../src/projection/generations.ts'
 import { letterRelease } from '../../../src/projection/letters.ts'
 import { tableOf } from '../../../src/projection/postgres/table.ts'
 import { attendance, attended, dataOf, forgotten, makeCase as makeCaseIn, webinars } from './letters-world.ts'
-import { leads } from './models.ts'
-import { append, applied, codec, eventually, makeDatabase, startProjector } from './world.ts'
+import { append, codec, eventually, makeDatabase, startProjector } from './world.ts'
 
 let database: Awaited<ReturnType<typeof makeDatabase>>
 beforeAll(async () => {
@@ -367,42 +365,5 @@ describe('a letter that is retried', () => {
       code: 'letter_of_other_version',
     })
     expect(await stateOf(at.poison.id)).toBe('open')
-  })
-})
-
-describe('text that Postgres cannot hold', () => {
-  it('stops no partition, whether it is in the key, the headers or the error', async () => {
-    const at = await makeCase()
-    const key = Buffer.from('N\0')
-    const partition = partitionFor(key, leads.partitions)
-    const headers = () => [['ce_id', randomUUID()] as const, ['ce_type', 'a\0b'] as const]
-    const value = codec.encode('webinar_attended', attended('N\0', 'W-1').data)
-    const unframed = Buffer.from('hello')
-    await at.log.append(
-      [unframed, value].map((each) => ({ topic: at.topic, partition, key, value: each, headers: headers() })),
-    )
-    await at.log.append([{ topic: at.topic, partition, key: Buffer.from('M\0'), value, headers: headers() }])
-    await append(at.log, at.topic, [attended('A', 'POISON')])
-    await using _ = await startProjector(at)
-    await applied(at, at.name)
-    const letters = await at.lettersOf(at.name)
-    expect(letters.map(({ subject }) => subject).toSorted()).toEqual(['A', 'M\ufffd', 'N\ufffd', 'N\ufffd'])
-    const named = { projection: at.name, subject: 'N\0', limit: 10 }
-    expect((await listLetters(at.pool, named)).items).toHaveLength(2)
-    const throwing = attendance(at.name)
-    at.projections[0] = {
-      ...throwing,
-      evolve: {
-        ...throwing.evolve,
-        webinar_attended: () => {
-          throw new Error('no\0such')
-        },
-      },
-    } as typeof throwing
-    await using corrections = await at.corrected()
-    const { id } = letters.find(({ subject }) => subject === 'A')!
-    const retried = await at.decisionsWith(corrections).retry(id)
-    expect(retried).toMatchObject({ state: 'open', attempts: 2 })
-    expect(retried.error).toContain('no\ufffdsuch')
   })
 })
