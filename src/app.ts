@@ -42,6 +42,7 @@ import { passThrough } from './privacy/pass-through.ts'
 import { clusterAt } from './projection/clickhouse/cluster.ts'
 import { liveEventTables } from './projection/clickhouse/live-tables.ts'
 import { storedCounts } from './projection/clickhouse/stored-counts.ts'
+import { mendDecided } from './projection/decided-rows.ts'
 import { isInPostgres, loadProjections, type Projection } from './projection/definition.ts'
 import { feedsNothing, generationKinds } from './projection/kinds.ts'
 import { letterRelease } from './projection/letters.ts'
@@ -162,6 +163,12 @@ const buildParts = async (
   const prefix = config.EMBUDO_TOPIC_PREFIX
   const corrections = await readCorrections({ log, codec, prefix, topic: correctionsTopic, logger })
   stack.use(corrections)
+  metrics.levels(
+    'embudo_corrections_unreadable',
+    'Records of the topic of corrections that are no decision, passed over since the start.',
+    [],
+    async () => [[{}, corrections.unreadable]],
+  )
   return {
     ...{ config, logger, metrics, siblings, tracing, catalog, registry, codec, corrections },
     ...{ pool, projectionPool, clickhouse, projections, sagas },
@@ -265,7 +272,13 @@ const readingRoutes = (parts: Parts): Route[] => {
     ...repairRoutes({
       repair: (name, what, watch) =>
         repairProjection(
-          { ...queryParts, codec, corrections: async () => parts.corrections },
+          {
+            ...{ ...queryParts, codec },
+            async corrections() {
+              await parts.corrections.upToDate()
+              return parts.corrections
+            },
+          },
           name,
           what,
           watch,
@@ -328,7 +341,14 @@ const startWork = async (
   if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions(shared))
   if (roles.has('project')) {
     const isMine = () => membership.ownsDuty('dead-letters')
-    stack.use(settleDecided({ pool, corrections, release: letterRelease(parts), isMine, logger }))
+    const settling = stack.adopt(new AbortController(), (stopping) => stopping.abort())
+    stack.use(
+      settleDecided({
+        ...{ pool, corrections, isMine, logger, appendTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS },
+        release: letterRelease(parts),
+        mend: mendDecided({ ...shared, projections, signal: settling.signal }),
+      }),
+    )
     const feeding = { membership, feeds, observe, pace: pace() }
     const kinds = generationKinds(projections, { ...kindParts(parts), ...feeding })
     const keepPreviousMs = config.EMBUDO_KEEP_PREVIOUS_MS
@@ -348,7 +368,7 @@ const startWork = async (
 }
 
 const healthOperations = (
-  { log, registry, pool, clickhouse, metrics, siblings, watch }: Parts,
+  { log, registry, pool, clickhouse, metrics, siblings, watch, corrections }: Parts,
   isReady: () => boolean,
 ): HealthOperations => ({
   isReady,
@@ -363,7 +383,7 @@ const healthOperations = (
           if (!answer.success) throw answer.error
         },
       },
-      { completeness: watch.concern },
+      { completeness: watch.concern, corrections: async () => corrections.concern() },
     ),
   metrics: async () => ({
     contentType: metrics.registry.contentType,

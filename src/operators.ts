@@ -11,6 +11,7 @@ import type { Codec } from './log/codec.ts'
 import { appendEvents } from './log/event-appender.ts'
 import type { Log } from './log/port.ts'
 import { passThrough } from './privacy/pass-through.ts'
+import { mayDecide } from './projection/decided-rows.ts'
 import type { Projection } from './projection/definition.ts'
 import { letterRelease } from './projection/letters.ts'
 
@@ -39,6 +40,8 @@ export const deadLetterOperations = (parts: LetterParts): DeadLetterOperations =
       append([{ type, id, data, source: 'embudo', time: new Date().toISOString() }]),
     learn: (reader, { topic, partition, offset }, correction) =>
       corrections.learn(reader, topic, partition, offset, correction),
+    upToDate: () => corrections.upToDate(),
+    mayDecide: mayDecide(parts),
     release: letterRelease(parts),
     encode: (letter, edit) =>
       encodeEdit(letter, edit, {

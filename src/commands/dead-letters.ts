@@ -18,6 +18,7 @@ interface ListOptions extends Options {
   readonly code?: string
   readonly state?: string
   readonly limit: number
+  readonly cursor?: string
 }
 
 interface ManyOptions extends Options {
@@ -40,6 +41,7 @@ export const deadLettersCommand: AddCommand = (program, context) => {
     .option('--code <code>', 'for example fold_failed')
     .option('--state <state>', 'open, deciding, retrying, applied or discarded')
     .option('--limit <n>', 'how many at most', wholeNumber(1, 1_000), 50)
+    .option('--cursor <cursor>', 'as the page before named it, with the same filters')
     .addOption(urlOption())
     .addOption(jsonOption())
     .action(async (options: ListOptions) => await list(options, context))
@@ -113,9 +115,9 @@ const whole = item.extend({
 })
 
 const list = async (options: ListOptions, context: CommandContext): Promise<void> => {
-  const { projection, subject, code, state, limit } = options
+  const { projection, subject, code, state, limit, cursor } = options
   const answer = await ask(serverAt(context, options.url), {
-    ...{ projection, subject, code, state, limit: String(limit) },
+    ...{ projection, subject, code, state, limit: String(limit), cursor },
   })
   if (options.json) return printJson(context, answer)
   if (answer.items.length === 0) return printLine(context, 'No dead letters.')
@@ -143,7 +145,7 @@ const list = async (options: ListOptions, context: CommandContext): Promise<void
       shortened(letter.error ?? ''),
     ]),
   )
-  if (answer.nextCursor) printLine(context, dim(`more: --limit ${Math.min(1_000, limit * 2)}`))
+  if (answer.nextCursor) printLine(context, dim(`more: --cursor ${answer.nextCursor}`))
 }
 
 const show = async (id: string, options: Options, context: CommandContext): Promise<void> => {
@@ -187,16 +189,33 @@ const decideMany = async (
   const query = options.reason === undefined ? '' : `?reason=${encodeURIComponent(options.reason)}`
   const bar = progressBar(context, `${decision}  {bar} {value} of {total}`, chosen.length, {})
   const decided: Letter[] = []
+  const failed: Failed[] = []
   try {
-    for (const id of chosen) {
-      decided.push(expected(item, await server.post(`${pathOf(id)}/${decision}${query}`)))
-      bar.update(decided.length)
+    for (const [index, id] of chosen.entries()) {
+      try {
+        decided.push(expected(item, await server.post(`${pathOf(id)}/${decision}${query}`)))
+      } catch (error) {
+        if (!(error instanceof EmbudoError) || hopeless.has(error.code)) throw error
+        // A record that two generations have parked is settled in both by the first decision.
+        const isDone = options.all === true && error.code === 'letter_settled'
+        if (!isDone) failed.push({ id, code: error.code, detail: error.message })
+      }
+      bar.update(index + 1)
     }
   } finally {
     bar.stop()
   }
-  report(decided, options, context)
+  report(decided, options, context, failed)
 }
+
+interface Failed {
+  readonly id: string
+  readonly code: string
+  readonly detail: string
+}
+
+/** The next one would not fare better. */
+const hopeless: ReadonlySet<string> = new Set(['not_running', 'interrupted', 'unexpected_answer'])
 
 /** Those that wait behind another are released with it. */
 const everyPoison = async (server: Server, { projection, subject, code }: ManyOptions): Promise<string[]> => {
@@ -211,16 +230,33 @@ const everyPoison = async (server: Server, { projection, subject, code }: ManyOp
   }
 }
 
-/** Throws `still_parked` where one of them is. */
-const report = (letters: readonly Letter[], options: Options, context: CommandContext): void => {
-  const { green, yellow } = coloursOf(context.isTerminal)
-  if (options.json) printJson(context, { items: letters })
-  else
+/** Throws `still_parked` where one of them is, and `not_decided` where one was refused. */
+const report = (
+  letters: readonly Letter[],
+  options: Options,
+  context: CommandContext,
+  failed: readonly Failed[] = [],
+): void => {
+  const { green, yellow, red } = coloursOf(context.isTerminal)
+  if (options.json) printJson(context, { items: letters, ...(failed.length === 0 ? {} : { failed }) })
+  else {
     for (const letter of letters) {
       const isSettled = ['applied', 'discarded'].includes(letter.state)
       const told = (isSettled ? green : yellow)(letter.state)
       printLine(context, `${told}  ${letter.id}  ${letter.projection}  ${letter.subject}  ${placeOf(letter)}`)
     }
+    for (const { id, code, detail } of failed)
+      printLine(context, `${red('failed')}  ${id}  ${code}  ${detail}`)
+  }
+  const all = letters.length + failed.length
+  const [first] = failed
+  // Of a single one its own code is told.
+  if (first !== undefined && all === 1) throw new EmbudoError(first.code, first.detail)
+  if (first !== undefined)
+    throw new EmbudoError(
+      'not_decided',
+      `${count(failed.length)} of ${count(all)} could not be decided about: ${first.detail}`,
+    )
   const open = letters.filter(({ state }) => state === 'open')
   if (open.length === 0) return
   throw new EmbudoError(

@@ -47,7 +47,9 @@ export const openHistory = async (context: CommandContext): Promise<OpenHistory>
     ...{ log, catalog, codec, prefix, projections },
     async corrections() {
       try {
-        return following.use(await readCorrections({ log, codec, prefix, topic, logger: { error() {} } }))
+        return following.use(
+          await readCorrections({ log, codec, prefix, topic, logger: { warn() {}, error() {} } }),
+        )
       } catch (error) {
         // The program makes the topic when it first starts: before that nothing was decided.
         if (error instanceof EmbudoError && error.code === 'topic_unknown') return noCorrections

@@ -63,14 +63,14 @@ export const letterColumns: readonly (readonly [name: string, type: string])[] =
 export const letterArrays = (letters: readonly NewLetter[]): readonly unknown[][] => [
   letters.map((letter) => letter.offset),
   letters.map((letter) => letter.subject),
-  letters.map((letter) => letter.type ?? null),
+  letters.map((letter) => (letter.type === undefined ? null : storable(letter.type))),
   letters.map((letter) => letter.key),
   letters.map((letter) => letter.value),
   letters.map((letter) => storable(JSON.stringify(letter.headers).replaceAll('\\u0000', '\\ufffd'))),
   letters.map((letter) => letter.appendedAtMs),
   letters.map((letter) => letter.cause),
-  letters.map((letter) => letter.code ?? null),
-  letters.map((letter) => (letter.error === undefined ? null : storable(letter.error.slice(0, 4_000)))),
+  letters.map((letter) => (letter.code === undefined ? null : storable(letter.code))),
+  letters.map((letter) => (letter.error === undefined ? null : storableError(letter.error))),
   letters.map((letter) => letter.state),
 ]
 
@@ -94,3 +94,5 @@ export const parkLetters = async (
 
 /** Postgres's text holds no NUL; the bytes keep it. */
 export const storable = (text: string): string => text.replaceAll('\0', '\ufffd').toWellFormed()
+
+export const storableError = (message: string): string => storable(message.slice(0, 4_000))

@@ -1,5 +1,6 @@
 import type { Sql } from '../consumer/positions.ts'
 import { EmbudoError } from '../define/error.ts'
+import { storable } from './letters.ts'
 
 export const letterStates = ['open', 'deciding', 'retrying', 'applied', 'discarded'] as const
 export type LetterState = (typeof letterStates)[number]
@@ -62,7 +63,7 @@ export const listLetters = async (
      order by id limit $8`,
     [
       ...[after, query.state === undefined ? unsettled : [query.state]],
-      ...[query.projection ?? null, query.topic ?? null, query.subject ?? null, query.code ?? null],
+      ...[query.projection, query.topic, query.subject, query.code].map(asStored),
       ...[query.poisonOnly ?? false, query.limit + 1],
     ],
   )
@@ -107,6 +108,9 @@ export const findParked = async (
   const row = rows[0]
   return row === undefined ? undefined : { ...row, offset: Number(row.offset) }
 }
+
+/** What letters cannot say, none is asked for by. */
+const asStored = (text: string | undefined): string | null => (text === undefined ? null : storable(text))
 
 const isId = (text: string): boolean => /^\d{1,18}$/.test(text)
 

@@ -1,6 +1,6 @@
 import type { Position, Sql } from '../consumer/positions.ts'
 import { EmbudoError, messageOf } from '../define/error.ts'
-import { storable } from './letters.ts'
+import { storableError } from './letters.ts'
 
 /** A letter that is to be applied after all: its record, with the bytes that an edit gave it. */
 export interface RetriedLetter {
@@ -33,9 +33,9 @@ export const lettersToRetry = async (
   after: number,
 ): Promise<RetriedLetter[]> => {
   const { rows } = await sql.query<StoredLetter>(
-    `select id, "offset", appended_at_ms, value, headers from (
+    `select id, "offset", appended_at_ms, coalesce(edited, value) as value, headers from (
        select *, sum(length) over (order by "offset") - length as before from (
-         select *, coalesce(octet_length(value), 0) as length from embudo.dead_letters
+         select *, coalesce(octet_length(coalesce(edited, value)), 0) as length from embudo.dead_letters
          where reader = $1 and generation = $2 and topic = $3 and partition = $4
            and "offset" > $5 and "offset" < $6 and state = 'retrying'
          order by "offset" limit ${pageLetters}) as next) as sized
@@ -86,7 +86,7 @@ export const settleLetters = async (sql: Sql, { applied, failed }: Settlement): 
       [
         failed.map(({ id }) => id),
         failed.map(({ error }) => (error instanceof EmbudoError ? error.code : 'not_applicable')),
-        failed.map(({ error }) => storable(messageOf(error).slice(0, 4_000))),
+        failed.map(({ error }) => storableError(messageOf(error))),
       ],
     )
   }

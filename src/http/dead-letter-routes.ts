@@ -7,7 +7,10 @@ export interface DeadLetterOperations {
   list(
     query: DeadLetterQuery,
   ): Promise<{ readonly items: readonly DeadLetterItem[]; readonly nextCursor: string | null }>
-  /** All throw `not_found`; those that decide, `letter_settled`. */
+  /**
+   * All throw `not_found`; those that change something, `letter_settled`; retry also `letter_of_other_version`, the
+   * others `letter_applied_elsewhere`.
+   */
   show(id: string): Promise<DeadLetterWhole>
   retry(id: string): Promise<DeadLetterItem>
   edit(
@@ -48,7 +51,10 @@ const itemSchema = z
     cause: z.enum(['poison', 'behind']).meta({ description: 'behind: it waits for one before it.' }),
     code: z.string().nullable(),
     error: z.string().nullable().meta({ description: 'Why it could not be applied.' }),
-    state: z.enum(states),
+    state: z.enum(states).meta({
+      description:
+        'deciding: a decision is on its way into the log, or may be; retrying: it is written with the next flush.',
+    }),
     attempts: z.int(),
     waiting: z.int().meta({ description: 'How many of the same subject wait behind it.' }),
     parkedAt: z.string().meta({ format: 'date-time' }),
@@ -183,7 +189,8 @@ export const deadLetterRoutes = (operations: DeadLetterOperations): Route[] => [
     method: 'post',
     path: '/api/dead-letters/{id}/retry',
     tag,
-    summary: 'Try again, and release what waits behind it in order',
+    summary:
+      'Try again, and release what waits behind it in order, up to what fails or is being decided about',
     params,
     answers: decided,
     problems: [404, 409, 503],

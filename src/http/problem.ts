@@ -36,6 +36,8 @@ const statusByCode: Readonly<Record<string, number>> = {
   body_timeout: 408,
   event_parked: 409,
   letter_settled: 409,
+  letter_of_other_version: 409,
+  letter_applied_elsewhere: 409,
   rebuild_running: 409,
   not_rebuildable: 409,
   not_repairable: 409,

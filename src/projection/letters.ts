@@ -1,7 +1,7 @@
 import type { Pool } from 'pg'
 import { type PartitionOf, seizePosition } from '../consumer/positions.ts'
-import type { Corrections } from '../dead-letter/correction.ts'
-import type { ParkedRecord } from '../dead-letter/decide.ts'
+import { awaitsDecision, type Corrections } from '../dead-letter/correction.ts'
+import type { ParkedRecord, Released } from '../dead-letter/decide.ts'
 import type { Codec } from '../log/codec.ts'
 import { transaction } from '../postgres/transaction.ts'
 import type { Projection } from './definition.ts'
@@ -21,11 +21,13 @@ export interface LetterReleaseParts {
  */
 export const letterRelease =
   (parts: LetterReleaseParts) =>
-  async (parked: ParkedRecord): Promise<void> => {
+  async (parked: ParkedRecord): Promise<Released> => {
     const projection = parts.projections.find(({ name }) => name === parked.reader)
-    if (projection === undefined || !(await isOfVersion(parts.pool, parked, projection.version))) return
+    if (projection === undefined || !(await isOfVersion(parts.pool, parked, projection.version)))
+      return 'foreign'
     if (projection.kind === 'event tables') await askForRow(parked, parts)
     else await release(projection, tableOf(projection, parked.generation), parked, parts)
+    return 'tried'
   }
 
 const isOfVersion = async (
@@ -45,15 +47,22 @@ const askForRow = (parked: ParkedRecord, { pool, corrections }: LetterReleasePar
   transaction(pool, async (client) => {
     const { reader, generation, topic, partition, offset } = parked
     await seizePosition(client, parked)
+    const { rows } = await client.query<{ id: string; state: string; decision: string | null }>(
+      `select id, state, decision from embudo.dead_letters
+       where reader = $1 and generation = $2 and topic = $3 and partition = $4 and "offset" = $5
+         and state in ('open', 'deciding') for update`,
+      [reader, generation, topic, partition, offset],
+    )
     const correction = corrections.of(reader, topic, partition, offset)
-    const isDiscarded = correction?.decision === 'discarded'
+    const [letter] = rows
+    if (letter === undefined || awaitsDecision(letter, correction)) return
     await client.query(
-      `update embudo.dead_letters set state = $1, value = coalesce($7, value),
-         settled_at = case when $1 = 'discarded' then now() end
-       where reader = $2 and generation = $3 and topic = $4 and partition = $5 and "offset" = $6
-         and state in ('open', 'deciding')`,
+      `update embudo.dead_letters set state = $2, edited = $3,
+         settled_at = case when $2 = 'discarded' then now() end
+       where id = $1`,
       [
-        ...[isDiscarded ? 'discarded' : 'retrying', reader, generation, topic, partition, offset],
+        letter.id,
+        correction?.decision === 'discarded' ? 'discarded' : 'retrying',
         correction?.decision === 'edited' ? correction.value : null,
       ],
     )

@@ -1,5 +1,5 @@
 import { setImmediate as others } from 'node:timers/promises'
-import type { Pool } from 'pg'
+import type { Sql } from '../../consumer/positions.ts'
 import { discardedLetter, letterOf, type NewLetter, subjectOf } from '../../dead-letter/letters.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
 import type { TallyDefinition } from '../../define/tally.ts'
@@ -35,7 +35,8 @@ export type Fold = (
 ) => Promise<Folded>
 
 interface FoldParts {
-  readonly pool: Pool
+  /** Where rows are loaded: the transaction's own connection for whoever is in one. */
+  readonly sql: Sql
   readonly table: Table
 }
 
@@ -47,11 +48,11 @@ const eventsAtOnce = 5_000
  * subject; all other subjects go on.
  */
 export const foldModel =
-  (model: ReadModelDefinition, { pool, table }: FoldParts): Fold =>
+  (model: ReadModelDefinition, { sql, table }: FoldParts): Fold =>
   async (reads, known, refused) => {
     const { cache, parked } = known
     cache.trim(known.beingWritten)
-    await loadMissing(reads, known, pool, table)
+    await loadMissing(reads, known, sql, table)
     const before = new Map<string, KnownRow>()
     const after = new Map<string, KnownRow>()
     const letters: NewLetter[] = []
@@ -121,7 +122,7 @@ export const foldTally =
 const loadMissing = async (
   reads: readonly Read[],
   { cache, parked }: Knowledge,
-  pool: Pool,
+  sql: Sql,
   table: Table,
 ): Promise<void> => {
   const missing = new Set<string>()
@@ -129,7 +130,9 @@ const loadMissing = async (
     if (event !== undefined && cache.get(event.subject) === undefined && !parked.has(event.subject))
       missing.add(event.subject)
   }
-  const loaded = missing.size === 0 ? new Map<string, Row>() : await loadRows(pool, table, [...missing])
+  // No row has a key that Postgres's text cannot hold, and none can be asked for: it is parked as it is folded.
+  const asked = [...missing].filter((key) => !key.includes('\0'))
+  const loaded = asked.length === 0 ? new Map<string, Row>() : await loadRows(sql, table, asked)
   for (const key of missing) {
     const row = loaded.get(key)
     cache.put(key, { stored: row !== undefined, row: row ?? null })

@@ -42,8 +42,9 @@ export interface ProjectorParts {
 export const project =
   (projection: PostgresProjection, parts: ProjectorParts) =>
   async (start: Position, batches: AsyncIterable<DistinctBatch>, signal: AbortSignal): Promise<void> => {
+    const reading = { sql: parts.pool, table: parts.table }
     const fold: Fold =
-      projection.kind === 'tally' ? foldTally(projection, parts) : foldModel(projection, parts)
+      projection.kind === 'tally' ? foldTally(projection, reading) : foldModel(projection, reading)
     const types = projection.kind === 'tally' ? projection.count : projection.evolve
     const share = new PoisonShare(projection.name, parts.maxPoisonedShare)
     const learnt = async (): Promise<Knowledge> => ({

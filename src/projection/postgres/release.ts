@@ -1,7 +1,7 @@
 import type { Pool, PoolClient } from 'pg'
 import { type Advance, type PartitionOf, type Position, seizePosition } from '../../consumer/positions.ts'
-import type { Corrections } from '../../dead-letter/correction.ts'
-import { letterOf } from '../../dead-letter/letters.ts'
+import { awaitsDecision, type Corrections } from '../../dead-letter/correction.ts'
+import { letterOf, storableError } from '../../dead-letter/letters.ts'
 import { StoredRecord } from '../../dead-letter/stored-record.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { LogRecord } from '../../log/port.ts'
@@ -36,7 +36,7 @@ export interface Released {
 
 /**
  * Applies parked records in the order of the log, corrected where somebody has decided so, up to the first that still
- * cannot be applied. Rows, the letters' states and the counts change in one transaction, under a position that is
+ * cannot be applied, or about which a decision is not known yet. Rows, the letters' states and the counts change in one transaction, under a position that is
  * locked and an epoch that is raised: the projector starts anew behind it, and lets later events of the subject through
  * once nothing of it is parked.
  */
@@ -70,6 +70,7 @@ export const release = async (
 }
 
 const mostAtOnce = 1_000
+const bytesAtOnce = 4 * 1024 * 1024
 
 interface Step extends Released {
   readonly isLast: boolean
@@ -82,6 +83,8 @@ interface Letter {
   readonly value: Buffer | null
   readonly headers: Record<string, string>
   readonly appended_at_ms: string
+  readonly state: string
+  readonly decision: string | null
 }
 
 const releaseSome = async (
@@ -90,19 +93,22 @@ const releaseSome = async (
   table: Table,
   parked: Parked,
   atOnce: number,
-  { pool, codec, corrections }: ReleaseParts,
+  { codec, corrections }: ReleaseParts,
 ): Promise<Step> => {
   const nothing = { applied: 0, discarded: 0, error: undefined, isLast: true }
   const position = await seizePosition(client, parked)
   if (position === undefined) return nothing
-  const letters = await lettersOf(client, projection, parked, atOnce)
+  const { letters, isLast } = await lettersOf(client, projection, parked, atOnce)
   if (letters.length === 0) return nothing
   const types = projection.kind === 'tally' ? projection.count : projection.evolve
   const discarded: Letter[] = []
   const passedOver: Letter[] = []
   const read: { readonly letter: Letter; readonly read: Read }[] = []
+  let isHeld = false
   for (const letter of letters) {
     const correction = corrections.of(parked.reader, parked.topic, parked.partition, Number(letter.offset))
+    isHeld = awaitsDecision(letter, correction)
+    if (isHeld) break
     if (correction?.decision === 'discarded') {
       discarded.push(letter)
       continue
@@ -114,8 +120,8 @@ const releaseSome = async (
   const known = { cache: new RowCache(0), parked: new Set<string>(), beingWritten: 0 }
   const fold =
     projection.kind === 'tally'
-      ? foldTally(projection, { pool, table })
-      : foldModel(projection, { pool, table })
+      ? foldTally(projection, { sql: client, table })
+      : foldModel(projection, { sql: client, table })
   const folded = await fold(
     read.map((one) => one.read),
     known,
@@ -140,24 +146,33 @@ const releaseSome = async (
     applied: applied.length,
     discarded: settledByDecision.length,
     error: firstLeft?.error,
-    isLast: letters.length < atOnce,
+    isLast: isLast || isHeld,
   }
 }
 
+/** The first of those that are parked, as many as fit; at least one where there is any. */
 const lettersOf = async (
   client: PoolClient,
   projection: PostgresProjection,
   { reader, generation, topic, partition, subject, offset }: Parked,
   atOnce: number,
-): Promise<Letter[]> => {
-  const { rows } = await client.query<Letter>(
-    `select id, "offset", key, value, headers, appended_at_ms from embudo.dead_letters
-     where reader = $1 and generation = $2 and topic = $3 and partition = $4 and subject = $5
-       and ($6::bigint is null or "offset" = $6) and state in ('open', 'deciding')
-     order by "offset" limit $7 for update`,
-    [reader, generation, topic, partition, subject, projection.kind === 'tally' ? offset : null, atOnce],
+): Promise<{ readonly letters: readonly Letter[]; readonly isLast: boolean }> => {
+  const { rows } = await client.query<Letter & { found: string }>(
+    `select id, "offset", key, value, headers, appended_at_ms, state, decision, found from embudo.dead_letters
+     join (
+       select id, found, sum(length) over (order by "offset") - length as before from (
+         select id, "offset", coalesce(octet_length(value), 0) as length, count(*) over () as found from (
+           select * from embudo.dead_letters
+           where reader = $1 and generation = $2 and topic = $3 and partition = $4 and subject = $5
+             and ($6::bigint is null or "offset" = $6) and state in ('open', 'deciding')
+           order by "offset" limit $7 + 1) as first) as next) as sized using (id)
+     where before < $8 order by "offset" limit $7 for update of dead_letters`,
+    [
+      ...[reader, generation, topic, partition, subject],
+      ...[projection.kind === 'tally' ? offset : null, atOnce, bytesAtOnce],
+    ],
   )
-  return rows
+  return { letters: rows, isLast: rows.length === Number(rows[0]?.found ?? 0) }
 }
 
 const recordOf = ({ offset, key, value, headers, appended_at_ms }: Letter, edited?: Buffer): LogRecord =>
@@ -200,7 +215,7 @@ const note = async (
   await client.query(
     `update embudo.dead_letters set cause = 'poison', state = 'open', code = $2, error = $3, attempts = attempts + 1
      where id = $1`,
-    [id, code, error],
+    [id, code, error === undefined ? null : storableError(error)],
   )
 }
 
@@ -210,7 +225,7 @@ const noteFirst = async (
   parked: Parked,
   error: unknown,
 ): Promise<void> => {
-  const [first] = await lettersOf(client, projection, parked, 1)
+  const [first] = (await lettersOf(client, projection, parked, 1)).letters
   if (first === undefined) return
   await note(client, first.id, {
     ...letterOf(recordOf(first), undefined, error),

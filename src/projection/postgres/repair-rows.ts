@@ -86,16 +86,25 @@ const touchedRows = async (
 ): Promise<ReadonlySet<string>> => {
   const position = await positionOf(parts.pool, of)
   if (position === undefined) return new Set()
-  const fold = refold({ projection, ...parts, ...of, isOf: (subject) => subjects.has(subject) })
-  const letters = await openLetters(parts.pool, projection, of)
-  parts.progress.begin(position.nextOffset)
-  await using history = await openHistory(position, duplicatesWithin(projection.topic), parts)
-  for await (const records of history.before(position.nextOffset)) {
-    note(records, subjects, known)
-    await fold.take(records, letters)
-    parts.progress.advance(records.length)
+  const keys = new Set<string>()
+  // Also the rows that a record touched before it was decided otherwise about.
+  const { corrections } = parts
+  for (const decided of (corrections?.size ?? 0) > 0 ? [corrections, undefined] : [corrections]) {
+    const fold = refold({ projection, ...parts, ...of, isOf: (subject) => subjects.has(subject) })
+    const letters = await openLetters(parts.pool, projection, of)
+    parts.progress.begin(position.nextOffset)
+    await using history = await openHistory(position, duplicatesWithin(projection.topic), {
+      ...parts,
+      corrections: decided,
+    })
+    for await (const records of history.before(position.nextOffset)) {
+      note(records, subjects, known)
+      await fold.take(records, letters)
+      parts.progress.advance(records.length)
+    }
+    for (const key of fold.rows.keys()) keys.add(key)
   }
-  return new Set(fold.rows.keys())
+  return keys
 }
 
 type Attempt = RepairedRows | 'disturbed'
@@ -133,11 +142,14 @@ const repairSome = async (
       // Its rows belong to many, and what this one would have added is not known.
       for (const error of fold.unfoldable.values()) throw error
     }
-    const deleted = projection.kind === 'tally' ? [] : [...keys].filter(hasNoRow(fold, known, deletesUnknown))
+    // Of a tally the keys come from its events: one without a row has lost them all to what was decided.
+    const deleted = [...keys].filter(
+      projection.kind === 'tally' ? (key) => !fold.rows.has(key) : hasNoRow(fold, known, deletesUnknown),
+    )
     const failed = new Map(fold.unfoldable)
     const changed = await replaceRows(client, projection, tableOf(projection, of.generation), {
       rows: [...fold.rows].flatMap(([key, row]) => (row === null || failed.has(key) ? [] : [row])),
-      deleted,
+      deleted: deleted.map((key) => rowOfKey(tableOf(projection, of.generation), key, of.partition)),
       failed,
     })
     if (changed > 0) await emptyCaches(client, of)
@@ -188,7 +200,8 @@ const replaceRows = async (
     failed,
   }: {
     readonly rows: readonly Row[]
-    readonly deleted: readonly string[]
+    /** Their keys. */
+    readonly deleted: readonly Row[]
     readonly failed: Map<string, unknown>
   },
 ): Promise<number> => {
@@ -211,9 +224,11 @@ const replaceRows = async (
     )
   }
   if (deleted.length > 0) {
+    const { source, values } = rowsSql(table.keys, deleted)
+    const isSame = table.keys.map(({ quoted }) => `t.${quoted} = r.${quoted}`).join(' and ')
     const { rowCount } = await client.query(
-      `delete from ${table.name} where ${table.keys[0]!.quoted} = any($1::text[])`,
-      [deleted],
+      `delete from ${table.name} as t using ${source} where ${isSame}`,
+      values,
     )
     changed += rowCount ?? 0
   }
@@ -221,6 +236,12 @@ const replaceRows = async (
 }
 
 const rowsPerStatement = 5_000
+
+const rowOfKey = ({ keys }: Table, key: string, partition: number): Row => {
+  const names = keys.map(({ name }) => name).filter((name) => name !== '_partition')
+  const values: unknown[] = names.length === 1 ? [key] : JSON.parse(key)
+  return Object.fromEntries([...names.map((name, index) => [name, values[index]]), ['_partition', partition]])
+}
 
 /** A retired generation's table goes away under whoever writes it. */
 const isFed = async (client: PoolClient, { reader, generation }: PartitionOf): Promise<boolean> => {

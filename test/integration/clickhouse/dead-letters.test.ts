@@ -1,8 +1,14 @@
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
-import type { Correction, Corrections } from '../../../src/dead-letter/correction.ts'
+import type { Corrections, Decided } from '../../../src/dead-letter/correction.ts'
+import { noCorrections } from '../../../src/dead-letter/corrections.ts'
+import { listLetters, showLetter } from '../../../src/dead-letter/list.ts'
+import { eventTables } from '../../../src/define/event-tables.ts'
 import { ensureEventTables } from '../../../src/projection/clickhouse/tables.ts'
+import { mayDecide } from '../../../src/projection/decided-rows.ts'
+import { letterRelease } from '../../../src/projection/letters.ts'
 import { catalog, codec, newCodec, openWorld, Story, unreachableSchema, type World } from './sink-world.ts'
 
+const events = eventTables({ name: 'events', version: 1 })
 const patient = { timeout: 20_000, interval: 10 }
 
 /** A schema that is known, and bytes that end before it says. */
@@ -62,6 +68,63 @@ describe('dead letters of the tables of events', () => {
     expect(await story.accounts()).toEqual({ applied: 31, deadLettered: 1, unaccounted: 0 })
     expect(await story.positions()).toEqual([10, 12, 10])
     expect(worker.errors.every((error) => (error as { code?: string }).code === 'position_moved')).toBe(true)
+  })
+
+  it('are parked whatever text their headers hold', async () => {
+    const story = new Story(world)
+    await story.appendOnce(30)
+    await story.appendValue(1, unframed, 1, [['ce_type', 'a\0b']])
+    await using worker = story.start()
+    await story.untilRead()
+    expect(await story.letters()).toMatchObject([{ offset: 10, type: 'a\ufffdb' }])
+    expect(worker.errors).toEqual([])
+  })
+
+  it('keep their own bytes beside the edit that becomes their row', async () => {
+    const story = new Story(world)
+    await story.appendOnce(30)
+    await story.appendValue(1, unframed)
+    await using _ = story.start()
+    await story.untilRead()
+    const { pool } = world
+    const release = (by: Corrections) =>
+      letterRelease({ pool, codec, corrections: by, projections: [events] })
+    const parked = { reader: 'events', generation: 1, topic: story.topic, partition: 1 }
+    const edited = decisions([[10, { decision: 'edited', value: mended }]])
+    // Somebody else has decided, and it is not known here yet.
+    await pool.query(`update embudo.dead_letters set decision = 'd-10' where topic = $1`, [story.topic])
+    await release(noCorrections)({ ...parked, offset: 10, subject: 'L-0' })
+    expect(await story.letters()).toMatchObject([{ state: 'open' }])
+    await release(edited)({ ...parked, offset: 10, subject: 'L-0' })
+    await expect.poll(async () => (await story.letters())[0]?.state, patient).toBe('applied')
+    expect(await story.counts()).toEqual({ rows: 31, places: 31 })
+    const { items } = await listLetters(pool, { topic: story.topic, state: 'applied', limit: 10 })
+    expect((await showLetter(pool, items[0]!.id)).value).toEqual(unframed)
+  })
+
+  it('are not decided about where another generation has the row already', async () => {
+    const story = new Story(world)
+    await story.appendOnce(30)
+    for (let times = 0; times < 2; times++) await story.appendValue(2, truncated)
+    const { pool } = world
+    const may = mayDecide({ pool, projections: [events] })
+    const decided = { reader: 'events', topic: story.topic, partition: 2, subject: 'L-0' }
+    await using generations = new AsyncDisposableStack()
+    generations.defer(async () => {
+      await pool.query('delete from embudo.generations')
+    })
+    await pool.query(
+      `insert into embudo.generations (projection, generation, version, state)
+       values ('events', 1, 1, 'live'), ('events', 2, 1, 'building')`,
+    )
+    await using _ = story.start()
+    await using _other = story.start({
+      generation: 2,
+      corrections: decisions([[10, { decision: 'edited', value: mended }]]),
+    })
+    await Promise.all([story.untilRead(), story.untilRead(2)])
+    await expect(may({ ...decided, offset: 10 })).rejects.toMatchObject({ code: 'letter_applied_elsewhere' })
+    await may({ ...decided, offset: 11 })
   })
 
   it('are decided once: a rebuild reads what was edited and passes over what was discarded', async () => {
@@ -144,7 +207,7 @@ function framed(schemaId: number): Buffer {
   return value
 }
 
-const decisions = (by: readonly (readonly [offset: number, Correction])[]): Corrections => {
-  const known = new Map(by)
+const decisions = (by: readonly (readonly [offset: number, Decided])[]): Corrections => {
+  const known = new Map(by.map(([offset, decided]) => [offset, { ...decided, id: `d-${offset}` }]))
   return { size: known.size, of: (_reader, _topic, _partition, offset) => known.get(offset) }
 }

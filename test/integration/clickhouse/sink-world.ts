@@ -139,8 +139,13 @@ export class Story {
   }
 
   /** What can never become a row, if so many times. */
-  async appendValue(partition: number, value: Buffer, times = 1): Promise<void> {
-    const record = { topic: this.topic, partition, key: Buffer.from('L-0'), value, headers: [] }
+  async appendValue(
+    partition: number,
+    value: Buffer,
+    times = 1,
+    headers: readonly (readonly [string, string])[] = [],
+  ): Promise<void> {
+    const record = { topic: this.topic, partition, key: Buffer.from('L-0'), value, headers }
     await this.log.append(Array.from({ length: times }, () => record))
   }
 

@@ -1,39 +1,13 @@
 import { randomUUID } from 'node:crypto'
-import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
-import { corrections as correctionsTopic } from '../../../schemas/corrections/topic.ts'
-import * as generated from '../../../schemas/events.generated.ts'
-import { type FollowedCorrections, readCorrections } from '../../../src/dead-letter/corrections.ts'
-import { type Decision, type LetterDecisions, letterDecisions } from '../../../src/dead-letter/decide.ts'
-import { encodeEdit, shownData } from '../../../src/dead-letter/edit.ts'
+import { shownData } from '../../../src/dead-letter/edit.ts'
 import { findParked, listLetters, showLetter } from '../../../src/dead-letter/list.ts'
-import { settleDecided } from '../../../src/dead-letter/settle.ts'
-import { catalogOf, sendable, topicName } from '../../../src/define/catalog.ts'
-import { json } from '../../../src/define/columns.ts'
-import type { NewEvent, Personal } from '../../../src/define/event.ts'
-import { readModel } from '../../../src/define/read-model.ts'
-import { sum, tally } from '../../../src/define/tally.ts'
-import { eventValidator } from '../../../src/ingest/validate.ts'
-import { appendEvents } from '../../../src/log/event-appender.ts'
+import type { Personal } from '../../../src/define/event.ts'
 import { partitionFor } from '../../../src/log/port.ts'
-import { passThrough } from '../../../src/privacy/pass-through.ts'
-import type { PostgresProjection } from '../../../src/projection/definition.ts'
 import { beginGeneration } from '../../../src/projection/generations.ts'
-import { letterRelease } from '../../../src/projection/letters.ts'
+import { attendance, attended, dataOf, forgotten, makeCase as makeCaseIn } from './letters-world.ts'
 import { leads } from './models.ts'
-import {
-  append,
-  applied,
-  codec,
-  eventually,
-  makeDatabase,
-  makeLog,
-  startProjector,
-  statesOf,
-} from './world.ts'
-
-const logger = pino({ level: 'silent' })
-const catalog = catalogOf(generated)
+import { append, applied, codec, eventually, makeDatabase, startProjector, statesOf } from './world.ts'
 
 let database: Awaited<ReturnType<typeof makeDatabase>>
 beforeAll(async () => {
@@ -41,130 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => database[Symbol.asyncDispose]())
 
-/** Refuses a webinar POISON itself; a row cannot hold more seconds than an integer, nor 100,000 at once. */
-const attendance = (name: string, mended = false) =>
-  readModel({
-    name,
-    version: 1,
-    topic: leads,
-    columns: {
-      lead_id: 'text primary key',
-      email: 'personal',
-      seconds: 'integer not null default 0',
-      longest: 'integer check (longest < 100000)',
-      webinars: json<readonly string[]>('not null'),
-    },
-    initial: (leadId) => ({ lead_id: leadId, seconds: 0, webinars: [] }),
-    evolve: {
-      lead_registered: (row, { data }) => ({ ...row, email: data.email }),
-      content_consumed: (row) => ({ ...row, seconds: 0, longest: null }),
-      webinar_attended: (row, { data }) => {
-        if (data.webinarId === 'POISON' && !mended) throw new Error('no such webinar')
-        return {
-          ...row,
-          seconds: row.seconds + data.attendanceDuration,
-          longest: Math.max(row.longest ?? 0, data.attendanceDuration),
-          webinars: [...row.webinars, data.webinarId],
-        }
-      },
-    },
-  })
-
-const webinars = (name: string) =>
-  tally({
-    name,
-    version: 1,
-    topic: leads,
-    columns: { webinar_id: 'text primary key', seconds: 'integer not null default 0' },
-    measures: { seconds: sum },
-    count: {
-      webinar_attended: ({ data }) => {
-        if (data.webinarId === 'POISON') throw new Error('no such webinar')
-        return { webinar_id: data.webinarId, seconds: data.attendanceDuration }
-      },
-    },
-  })
-
-const attended = (leadId: string, webinarId: string, attendanceDuration = 1): NewEvent => ({
-  type: 'webinar_attended',
-  time: '2026-11-20T10:00:00.000Z',
-  data: { leadId, webinarId, attendanceDuration, engagementScore: null },
-})
-
-const forgotten = (leadId: string): NewEvent => ({
-  type: 'content_consumed',
-  time: '2026-11-20T10:00:00.000Z',
-  data: { leadId, contentId: 'C-1', contentType: 'video', consumptionTime: 1 },
-})
-
-const dataOf = ({ data }: NewEvent) => ({ ...data }) as Readonly<Record<string, unknown>>
-
-let cases = 0
-const makeCase = async () => {
-  const made = await makeLog()
-  const { log, prefix, topic } = made
-  const { pool } = database
-  const name = `attendance_${++cases}`
-  const tallyName = `webinars_${cases}`
-  await log.ensureTopics([
-    { topic: topicName(prefix, correctionsTopic), partitions: 1, replication: 1, settings: {} },
-  ])
-  const projections: PostgresProjection[] = [attendance(name), webinars(tallyName)]
-
-  const corrected = (): Promise<FollowedCorrections> =>
-    readCorrections({ log, codec, prefix, topic: correctionsTopic, logger })
-
-  /** As the program joins it. */
-  const decisionsWith = (
-    corrections: FollowedCorrections,
-    { release = letterRelease({ pool, codec, corrections, projections }) } = {},
-  ): LetterDecisions => {
-    const appendAll = appendEvents(log, codec, catalog, prefix)
-    const validator = eventValidator({
-      ...{ catalog: sendable(catalog), personal: passThrough, nowMs: Date.now, newId: randomUUID },
-    })
-    return letterDecisions({
-      ...{ pool, prefix, newId: randomUUID, release },
-      append: ({ type, id, data }: Decision) =>
-        appendAll([{ type, id, data, source: 'embudo', time: new Date().toISOString() }]),
-      learn: (reader, at, correction) =>
-        corrections.learn(reader, at.topic, at.partition, at.offset, correction),
-      encode: (letter, edit) =>
-        encodeEdit(letter, edit, {
-          ...{ codec, catalog, prefix },
-          validate: (event) => validator(event, { source: 'test', traceparent: undefined }),
-        }),
-    })
-  }
-  const lettersOf = async (projection: string) =>
-    (await listLetters(pool, { projection, limit: 1_000 })).items
-  return {
-    ...{ log, prefix, topic, pool, name, tallyName, projections, corrected, decisionsWith, lettersOf },
-    isApplied: async () => {
-      for (const one of projections) await applied({ log, pool, topic }, one.name)
-    },
-    rows: async (): Promise<Record<string, [seconds: number, webinars: string[]]>> => {
-      const { rows } = await pool.query(`select * from public.${name} order by lead_id`)
-      return Object.fromEntries(rows.map((row) => [row.lead_id, [row.seconds, row.webinars]]))
-    },
-    /** Every record that was read is in one of the counts, and the dead letters are as many as are counted. */
-    expectCountsToAddUp: async () => {
-      const { rows } = await pool.query(
-        `select reader, generation, partition, next_offset - origin as read,
-           applied + ignored + duplicates + dead_lettered + markers as counted, dead_lettered,
-           (select count(*) from embudo.dead_letters d where d.reader = p.reader and d.generation = p.generation
-             and d.topic = p.topic and d.partition = p.partition and d.state <> 'applied') as letters
-         from embudo.positions p where topic = $1`,
-        [topic],
-      )
-      expect(rows.length).toBeGreaterThan(0)
-      for (const row of rows) {
-        expect(row.counted, JSON.stringify(row)).toBe(row.read)
-        expect(row.letters, JSON.stringify(row)).toBe(row.dead_lettered)
-      }
-    },
-  }
-}
+const makeCase = () => makeCaseIn(database.pool)
 
 describe('a record that a projection cannot apply', () => {
   it('waits, and what comes of its subject waits behind it, while all others go on', async () => {
@@ -442,14 +293,48 @@ describe('what is decided about it', () => {
     const [first] = await at.lettersOf(at.name)
     await expect(dying.discard(first!.id)).rejects.toBe(died)
     expect((await at.rows()).A).toEqual([1, ['W-1']])
-    const release = letterRelease({ ...at, codec, corrections })
-    await using _settling = settleDecided({
-      ...{ pool: at.pool, corrections, release, logger, isMine: () => true, everyMs: 10 },
-    })
+    await using _settling = at.settleWith(corrections)
     await eventually(
       async () => (await at.rows()).A,
       (row) => row?.[1].includes('W-2') === true,
     )
     await at.expectCountsToAddUp()
+  })
+})
+
+describe('text that Postgres cannot hold', () => {
+  it('stops no partition, whether it is in the key, the headers or the error', async () => {
+    const at = await makeCase()
+    const key = Buffer.from('N\0')
+    const partition = partitionFor(key, leads.partitions)
+    const headers = () => [['ce_id', randomUUID()] as const, ['ce_type', 'a\0b'] as const]
+    const value = codec.encode('webinar_attended', attended('N\0', 'W-1').data)
+    const unframed = Buffer.from('hello')
+    await at.log.append(
+      [unframed, value].map((each) => ({ topic: at.topic, partition, key, value: each, headers: headers() })),
+    )
+    await at.log.append([{ topic: at.topic, partition, key: Buffer.from('M\0'), value, headers: headers() }])
+    await append(at.log, at.topic, [attended('A', 'POISON')])
+    await using _ = await startProjector(at)
+    await applied(at, at.name)
+    const letters = await at.lettersOf(at.name)
+    expect(letters.map(({ subject }) => subject).toSorted()).toEqual(['A', 'M\ufffd', 'N\ufffd', 'N\ufffd'])
+    const named = { projection: at.name, subject: 'N\0', limit: 10 }
+    expect((await listLetters(at.pool, named)).items).toHaveLength(2)
+    const throwing = attendance(at.name)
+    at.projections[0] = {
+      ...throwing,
+      evolve: {
+        ...throwing.evolve,
+        webinar_attended: () => {
+          throw new Error('no\0such')
+        },
+      },
+    } as typeof throwing
+    await using corrections = await at.corrected()
+    const { id } = letters.find(({ subject }) => subject === 'A')!
+    const retried = await at.decisionsWith(corrections).retry(id)
+    expect(retried).toMatchObject({ state: 'open', attempts: 2 })
+    expect(retried.error).toContain('no\ufffdsuch')
   })
 })

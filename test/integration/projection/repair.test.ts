@@ -243,9 +243,9 @@ describe('a repair', () => {
         partition !== edited.partition
           ? undefined
           : offset === edited.offset
-            ? { decision: 'edited' as const, value }
+            ? { id: 'e', decision: 'edited' as const, value }
             : offset === discarded.offset
-              ? { decision: 'discarded' as const }
+              ? { id: 'd', decision: 'discarded' as const }
               : undefined,
     }
     const parts = { ...at, codec, corrections: async () => corrections }

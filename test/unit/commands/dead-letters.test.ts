@@ -96,6 +96,41 @@ describe('dead-letters', () => {
     expect(ran.err).toContain('1 of 2 still cannot be applied: no such webinar')
   })
 
+  it('names the page behind, and is asked for it', async () => {
+    await using server = await scriptedServer(() => ({
+      status: 200,
+      body: { items: [letter], nextCursor: '17' },
+    }))
+    const list = ['dead-letters', 'list', '--limit', '1', '--url', server.url]
+    expect((await run(deadLettersCommand, list)).out).toContain('more: --cursor 17')
+    await run(deadLettersCommand, [...list, '--cursor', '17'])
+    expect(server.received[1]?.url).toBe('/api/dead-letters?limit=1&cursor=17')
+  })
+
+  it('decides about all of them though some are settled by then, or refused', async () => {
+    const refusals: Readonly<Record<string, object>> = {
+      '17': { code: 'letter_settled', detail: 'dead letter 17 is discarded' },
+      '18': { code: 'letter_of_other_version', detail: 'dead letter 18 is of generation 1' },
+    }
+    await using server = await scriptedServer(({ method, url }) => {
+      if (method === 'GET') return page(letter, { ...letter, id: '18' }, { ...letter, id: '19' })
+      const id = url.split('/')[3]!
+      const refusal = refusals[id]
+      return refusal === undefined
+        ? { status: 200, body: { ...letter, id, state: 'discarded' } }
+        : { status: 409, body: refusal }
+    })
+    const discard = ['dead-letters', 'discard', '--url', server.url]
+    const all = await run(deadLettersCommand, [...discard, '--all'])
+    expect(all.status).toBe(1)
+    expect(all.out).toMatch(/discarded +19/)
+    expect(all.out).not.toContain('dead letter 17')
+    expect(all.err).toContain('1 of 2 could not be decided about: dead letter 18 is of generation 1')
+    const named = await run(deadLettersCommand, [...discard, '17'])
+    expect(named).toMatchObject({ status: 1 })
+    expect(named.err).toContain('dead letter 17 is discarded')
+  })
+
   it('wants to be told which', async () => {
     const ran = await run(deadLettersCommand, ['dead-letters', 'discard', '--url', 'http://127.0.0.1:1'])
     expect(ran.status).toBe(2)
