@@ -132,7 +132,7 @@ describe('a slow client', () => {
     expect(
       (await client.send(head({ 'content-length': 100, 'content-type': 'text/plain' })).answer()).status,
     ).toBe(415)
-    await client.closed(5_000)
+    await client.closed()
   })
 
   it('on whose stream lines come one by one: what has come is appended while it goes on', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, inject, it } from 'vitest'
 import { kafkaLog } from '../../src/log/kafka-log.ts'
-import { collect, isFailure, newTopic, readAll, record, until } from '../contract/log.contract.ts'
+import { collect, isFailure, newTopic, readAll, record } from '../contract/log.contract.ts'
+import { until } from '../processes.ts'
 import { FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kafka-proxy.ts'
 
 const broker = inject('parts').kafkaBrokers
@@ -24,7 +25,7 @@ describe('appends over connections that break', () => {
         const value = `${call}`
         values.push(value)
         appends.push(log.append([record(topic, 0, value), record(topic, 1, value)]))
-        await until(() => proxy.count(PRODUCE) * 3 >= call)
+        await until('they are being sent', () => proxy.count(PRODUCE) * 3 >= call)
       }
       const outcomes = await Promise.all(appends)
 
@@ -48,7 +49,7 @@ describe('appends over connections that break', () => {
     proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'swallow the answer' : 'pass')
 
     const silent = log.append([record(topic, 0, 'of unknown outcome')])
-    await until(() => proxy.count(PRODUCE) > sentBefore)
+    await until('it is sent', () => proxy.count(PRODUCE) > sentBefore)
     const queued = log.append([record(topic, 0, 'never sent')])
     expect(await silent).toMatchObject([{ failed: true, code: 'log_timeout', retriable: true }])
     expect(await queued).toMatchObject([{ failed: true, retriable: true }])
@@ -97,10 +98,10 @@ describe('appends over connections that break', () => {
 
     const sent = proxy.count(PRODUCE)
     const blocking = log.append([record(topic, 0, 'blocking')])
-    await until(() => proxy.count(PRODUCE) > sent)
+    await until('it is sent', () => proxy.count(PRODUCE) > sent)
     const begun = performance.now()
     const earlier = log.append([record(topic, 0, 'earlier')])
-    await until(() => performance.now() - begun > 300)
+    await until('it is later', () => performance.now() - begun > 300)
     // The first joins the earlier call's batch and shares its deadline, the others have later ones.
     const call = log.append(['first', 'second', 'third'].map((value) => record(topic, 0, value)))
     expect(await blocking).toMatchObject([{ failed: true }])
@@ -137,7 +138,7 @@ describe('reads over connections that break', () => {
       const reading = collect(reader, topic, 0, 0, stop.signal)
       for (let call = 0; call < 12; call++) {
         await direct.append([record(topic, 0, `${call}`)])
-        await until(() => reading.records.length === call + 1)
+        await until('it is read', () => reading.records.length === call + 1)
       }
       stop.abort()
       expect((await reading).map(({ offset }) => offset)).toEqual([...Array(12).keys()])
