@@ -1,29 +1,16 @@
 import { describe, expect, inject, it } from 'vitest'
-import { systemClock } from '../../src/log/clock.ts'
 import { kafkaLog } from '../../src/log/kafka-log.ts'
 import type { Log } from '../../src/log/port.ts'
 import { collect, isFailure, newTopic, readAll, record } from '../contract/log.contract.ts'
 import { eventually, until } from '../processes.ts'
+import { handMovedClock } from './hand-moved-clock.ts'
 import { FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kafka-proxy.ts'
 
 const broker = inject('parts').kafkaBrokers
 const deliveryTimeoutMs = 10_000
 
-/** Deadlines come when the test lets them, and everything else by itself. */
-const handMoved = () => {
-  let aheadMs = 0
-  const begunAt = Date.now()
-  return {
-    ...systemClock,
-    now: () => begunAt + aheadMs,
-    pass: (ms: number) => {
-      aheadMs += ms
-    },
-  }
-}
-
 /** A request without an answer is soon tried again; the first one of all may take that more than once. */
-const through = async (proxy: KafkaProxy, clock = handMoved(), maxBatchBytes?: number): Promise<Log> => {
+const through = async (proxy: KafkaProxy, clock = handMovedClock(), maxBatchBytes?: number): Promise<Log> => {
   const options = { deliveryTimeoutMs, requestTimeoutMs: 250, ...(maxBatchBytes && { maxBatchBytes }) }
   const open = () =>
     kafkaLog({ brokers: [proxy.address], clientId: 'faults', ...options }, { clock }).catch(() => undefined)
@@ -66,7 +53,7 @@ describe('appends over connections that break', () => {
 
   it('are answered by the delivery timeout when the broker falls silent, and go on in order afterwards', async () => {
     await using proxy = await kafkaProxy(broker)
-    const clock = handMoved()
+    const clock = handMovedClock()
     await using log = await through(proxy, clock)
     await using beside = await direct()
     const topic = await newTopic(beside, 1)
@@ -95,7 +82,7 @@ describe('appends over connections that break', () => {
 
   it('that were given up do not arrive behind later ones', async () => {
     await using proxy = await kafkaProxy(broker)
-    const clock = handMoved()
+    const clock = handMovedClock()
     await using log = await through(proxy, clock)
     await using beside = await direct()
     const topic = await newTopic(beside, 1)
@@ -118,7 +105,7 @@ describe('appends over connections that break', () => {
 
   it('of one call are not there in their second part alone', async () => {
     await using proxy = await kafkaProxy(broker)
-    const clock = handMoved()
+    const clock = handMovedClock()
     await using log = await through(proxy, clock, 110)
     await using beside = await direct()
     const topic = await newTopic(beside, 1)
@@ -145,7 +132,7 @@ describe('appends over connections that break', () => {
 
   it('are answered when no broker can be reached any more', async () => {
     const proxy = await kafkaProxy(broker)
-    const clock = handMoved()
+    const clock = handMovedClock()
     await using log = await through(proxy, clock)
     await using beside = await direct()
     const topic = await newTopic(beside, 1)

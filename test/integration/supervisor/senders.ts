@@ -23,7 +23,11 @@ export const startSenders = (to: Started, { senders = 8, fresh = false, together
     for (let n = 0; !isOver; n++) {
       const ids = Array.from({ length: together }, (_, at) => `${sender}-${n}-${at}`)
       while (!isOver) {
-        const outcome = await post(to.address, agent, `[${ids.map(event).join()}]`)
+        const outcome = await post(
+          to.address,
+          agent,
+          together === 1 ? event(ids[0]!) : `[${ids.map(event).join()}]`,
+        )
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
         if (outcome === '202') {
           accepted.push(...ids)
