@@ -67,7 +67,7 @@ export const eventually = async <T>(
   holds: (seen: T) => boolean,
   patienceMs = usualPatienceMs,
 ): Promise<T> => {
-  const { isSo, seen } = await poll(look, holds, patienceMs, 10)
+  const { isSo, seen } = await poll(look, holds, patienceMs, 5)
   if (!isSo) throw new Error(`not so within ${patienceMs} ms: ${JSON.stringify(seen)}`)
   return seen
 }

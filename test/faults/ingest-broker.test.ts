@@ -27,7 +27,7 @@ const start = async (maxInFlightBytes: number) => {
   const clientId = 'ingest-broker'
   const beside = await kafkaLog({ brokers: [kafkaBrokers], clientId })
   const clock = handMovedClock()
-  const options = { brokers: [proxy.address], clientId, deliveryTimeoutMs, requestTimeoutMs: 2_000 }
+  const options = { brokers: [proxy.address], clientId, deliveryTimeoutMs }
   const log = await kafkaLog(options, { clock })
   const prefix = `${randomUUID()}.`
   await beside.ensureTopics(
