@@ -7,8 +7,9 @@ export default defineConfig({
   test: {
     pool: 'forks',
     maxWorkers: 2,
+    expect: { poll: { timeout: 30_000 } },
     projects: [
-      { extends: true, test: { name: 'source', include: source, testTimeout: 30_000 } },
+      { extends: true, test: { name: 'source', include: source, testTimeout: 60_000, hookTimeout: 60_000 } },
       {
         extends: true,
         test: {
@@ -16,8 +17,8 @@ export default defineConfig({
           include: ['test/**/*.test.ts'],
           exclude: source,
           globalSetup: ['test/parts.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
         },
       },
     ],

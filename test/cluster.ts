@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { env } from 'node:process'
@@ -10,9 +9,12 @@ import { Kafka, logLevel } from 'kafkajs'
 import { fetchArtifacts } from '../src/embedded/artifacts.ts'
 import { requireJava } from '../src/embedded/java.ts'
 import { startTethered, type TetheredProcess } from '../src/embedded/tethered-process.ts'
+import { lastingPorts } from './ports.ts'
 import { until } from './processes.ts'
 
 const nodes = [1, 2, 3] as const
+/** Three JVMs that start side by side. */
+const patienceMs = 240_000
 export type NodeId = (typeof nodes)[number]
 
 interface Ports {
@@ -36,7 +38,7 @@ export class Cluster implements AsyncDisposable {
     const cacheDir = join(caches, 'embudo')
     const libs = await fetchArtifacts('kafka', { cacheDir, environment: env, progress: () => {} })
     const dataDir = await mkdtemp(join(tmpdir(), 'embudo-cluster-'))
-    const cluster = new Cluster(dataDir, libs, await freePorts())
+    const cluster = new Cluster(dataDir, libs, await choosePorts())
     try {
       await cluster.#format()
       await Promise.all(nodes.map((node) => cluster.#launch(node)))
@@ -82,7 +84,7 @@ export class Cluster implements AsyncDisposable {
   /** Every broker is there and every replica of every partition in sync. */
   async untilComplete(): Promise<void> {
     await this.#withAdmin(async (admin) => {
-      await until('every replica is in sync', async () => {
+      const isComplete = async () => {
         try {
           const { brokers } = await admin.describeCluster()
           const { topics } = await admin.fetchTopicMetadata()
@@ -94,7 +96,8 @@ export class Cluster implements AsyncDisposable {
         } catch {
           return false
         }
-      })
+      }
+      await until('every replica is in sync', isComplete, patienceMs)
     })
   }
 
@@ -147,15 +150,13 @@ export class Cluster implements AsyncDisposable {
 
   async #withAdmin<T>(use: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T> {
     const brokers = this.addresses.split(',')
-    const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING, requestTimeout: 5_000 }).admin()
-    await until('a broker answers', async () => {
-      try {
-        await admin.connect()
-        return true
-      } catch {
-        return false
-      }
-    })
+    const admin = new Kafka({ brokers, logLevel: logLevel.NOTHING, requestTimeout: 30_000 }).admin()
+    const isConnected = () =>
+      admin.connect().then(
+        () => true,
+        () => false,
+      )
+    await until('a broker answers', isConnected, patienceMs)
     try {
       return await use(admin)
     } finally {
@@ -201,17 +202,8 @@ log.cleaner.dedupe.buffer.size=16777216
   }
 }
 
-/** All are held until all are chosen, or two could be given the same one. */
-const freePorts = async (): Promise<Record<NodeId, Ports>> => {
-  const held = await Promise.all(
-    Array.from({ length: 2 * nodes.length }, async () => {
-      const server = createServer()
-      await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-      return server
-    }),
-  )
-  const ports = held.map((server) => (server.address() as { port: number }).port)
-  await Promise.all(held.map((server) => new Promise((closed) => server.close(closed))))
+const choosePorts = async (): Promise<Record<NodeId, Ports>> => {
+  const ports = await lastingPorts(2 * nodes.length)
   return Object.fromEntries(
     nodes.map((node, at) => [node, { broker: ports[2 * at]!, controller: ports[2 * at + 1]! }]),
   ) as Record<NodeId, Ports>

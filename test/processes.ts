@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setTimeout as delay, setImmediate as turn } from 'node:timers/promises'
 import { identify, isAlive, type ProcessIdentity } from '../src/embedded/process-identity.ts'
 
 /**
@@ -39,7 +39,7 @@ export const signalTo = async (
 
 export const untilGone = async (
   processes: readonly ProcessIdentity[],
-  patienceMs = 30_000,
+  patienceMs = 120_000,
 ): Promise<void> => {
   let left: ProcessIdentity[] = []
   const allGone = async () => {
@@ -55,10 +55,43 @@ export const untilGone = async (
 export const until = async (
   what: string,
   holds: () => Promise<boolean> | boolean,
-  patienceMs = 60_000,
+  patienceMs = usualPatienceMs,
 ): Promise<void> => {
-  for (const deadline = performance.now() + patienceMs; !(await holds()); await delay(20)) {
-    if (performance.now() > deadline) throw new Error(`not within ${patienceMs} ms: ${what}`)
+  const { isSo } = await poll(holds, (seen) => seen, patienceMs, 20)
+  if (!isSo) throw new Error(`not within ${patienceMs} ms: ${what}`)
+}
+
+/** As `until`, and answers what was seen; fails with what was seen last. */
+export const eventually = async <T>(
+  look: () => Promise<T>,
+  holds: (seen: T) => boolean,
+  patienceMs = usualPatienceMs,
+): Promise<T> => {
+  const { isSo, seen } = await poll(look, holds, patienceMs, 5)
+  if (!isSo) throw new Error(`not so within ${patienceMs} ms: ${JSON.stringify(seen)}`)
+  return seen
+}
+
+const usualPatienceMs = 180_000
+
+/** The most that one round counts: a process that stood still has not been waiting. */
+const longestRoundMs = 1_000
+
+const poll = async <T>(
+  look: () => Promise<T> | T,
+  holds: (seen: T) => boolean,
+  patienceMs: number,
+  everyMs: number,
+): Promise<{ isSo: boolean; seen: T }> => {
+  for (let waitedMs = 0; ; ) {
+    const begun = performance.now()
+    const seen = await look()
+    const isSo = holds(seen)
+    if (isSo || waitedMs >= patienceMs) return { isSo, seen }
+    await delay(everyMs)
+    waitedMs += Math.min(performance.now() - begun, longestRoundMs)
+    // Timers run before sockets are read: the last look has to come after both.
+    if (waitedMs >= patienceMs) await turn()
   }
 }
 

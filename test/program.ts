@@ -11,8 +11,8 @@ import { alive, signalTo, until, untilGone, withDescendants } from './processes.
 const executable = join(import.meta.dirname, '..', 'bin', 'embudo')
 
 /** A cold start on a machine that does other things as well. */
-const startPatienceMs = 120_000
-const stopPatienceMs = 60_000
+const startPatienceMs = 240_000
+const stopPatienceMs = 180_000
 
 type Settings = Readonly<Record<string, string>>
 
@@ -127,7 +127,13 @@ export class Program implements AsyncDisposable {
   /** Sends a signal to one role, or to the supervisor (`up`). */
   async signal(name: 'up' | 'http' | 'worker', signal: NodeJS.Signals): Promise<void> {
     await this.#refresh()
-    for (const pid of this.run.pids[name] ?? []) process.kill(pid, signal)
+    for (const pid of this.run.pids[name] ?? []) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // It has ended in between.
+      }
+    }
   }
 
   /** kill -9 of one role, and waiting until the supervisor has started it again. */

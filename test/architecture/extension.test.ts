@@ -63,7 +63,7 @@ const contents = (): Map<string, string> => {
   return new Map(files.map((file) => [file, readFileSync(join(copy.folder, file), 'utf8')]))
 }
 
-it('adding an event and a read model touches only schemas/ and projections/', { timeout: 60_000 }, () => {
+it('adding an event and a read model touches only schemas/ and projections/', { timeout: 300_000 }, () => {
   const before = contents()
 
   copy.write('schemas/leads/demo_requested/1.avsc', JSON.stringify(event, undefined, 2))

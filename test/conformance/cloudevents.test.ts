@@ -145,7 +145,7 @@ describe.skipIf(version === undefined)('the Python SDK', () => {
   let python: string
   beforeAll(async () => {
     python = await pythonWithPackages(version ?? '')
-  }, 300_000)
+  }, 600_000)
 
   const send = async (sends: readonly object[]): Promise<Answer[]> => {
     const child = spawn(python, [join(import.meta.dirname, 'send_events.py')])
@@ -203,7 +203,7 @@ const logWith = async (ids: readonly string[]): Promise<Map<string, LogRecord>> 
       expect(ids.filter((id) => !records.has(id))).toEqual([])
       return records
     },
-    { timeout: 30_000, interval: 100 },
+    { timeout: 200_000, interval: 100 },
   )
 
 const log = async (): Promise<Map<string, LogRecord>> => {

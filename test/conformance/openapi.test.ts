@@ -105,7 +105,7 @@ describe.skipIf(version === undefined)('the program and its OpenAPI document', (
     folder = await mkdtemp(join(tmpdir(), 'embudo-schemathesis-'))
     for (const file of ['schemathesis.toml', 'generated_requests.py'])
       await copyFile(join(import.meta.dirname, file), join(folder, file))
-  }, 300_000)
+  })
   afterAll(() => rm(folder, { recursive: true, force: true }))
 
   /** What it keeps for itself it keeps in the folder, which goes with the test. */
@@ -118,7 +118,7 @@ describe.skipIf(version === undefined)('the program and its OpenAPI document', (
     const { status, stdout, stderr } = await finished(spawn(python, args, { cwd: folder }))
     expect(status, stdout.slice(-20_000) + stderr).toBe(0)
   }
-  const patienceMs = (forSeconds: number) => (forSeconds + 180) * 1_000
+  const patienceMs = (forSeconds: number) => (forSeconds + 300) * 1_000
 
   it('it is valid by the meta-schema of OpenAPI 3.1', async () => {
     const check =

@@ -22,6 +22,7 @@ export const startRealFace = async (
     EMBUDO_TOPIC_PREFIX: `${name}.`,
     EMBUDO_PORT: '0',
     EMBUDO_LOG_LEVEL: 'error',
+    EMBUDO_APPEND_TIMEOUT_MS: '60000',
     ...settings,
   })
   const { address } = building.use(await startApp(config, new Set<Role>(roles)))

@@ -38,7 +38,7 @@ describe('beside another client of Kafka', () => {
           seen.set(`${partition}/${message.offset}`, { key, value, headers })
         },
       })
-      await expect.poll(() => seen.size, { timeout: 30_000, interval: 20 }).toBe(300)
+      await expect.poll(() => seen.size).toBe(300)
       await consumer.disconnect()
 
       records.forEach(({ partition, key, value, headers }, i) => {

@@ -14,6 +14,7 @@ import { passThrough } from '../../src/privacy/pass-through.ts'
 import { attended, catalog, codec } from '../integration/http/http-face.ts'
 import { head, post, RawClient } from '../integration/http/raw-client.ts'
 import { until } from '../processes.ts'
+import { handMovedClock } from './hand-moved-clock.ts'
 import { kafkaProxy, PRODUCE } from './kafka-proxy.ts'
 
 const KIB = 1024
@@ -21,15 +22,15 @@ const deliveryTimeoutMs = 5_000
 
 /** The face of ingestion before a broker that can be made to fall silent. */
 const start = async (maxInFlightBytes: number) => {
-  const proxy = await kafkaProxy(inject('parts').kafkaBrokers)
-  const log = await kafkaLog({
-    brokers: [proxy.address],
-    clientId: 'ingest-broker',
-    deliveryTimeoutMs,
-    requestTimeoutMs: 2_000,
-  })
+  const { kafkaBrokers } = inject('parts')
+  const proxy = await kafkaProxy(kafkaBrokers)
+  const clientId = 'ingest-broker'
+  const beside = await kafkaLog({ brokers: [kafkaBrokers], clientId })
+  const clock = handMovedClock()
+  const options = { brokers: [proxy.address], clientId, deliveryTimeoutMs }
+  const log = await kafkaLog(options, { clock })
   const prefix = `${randomUUID()}.`
-  await log.ensureTopics(
+  await beside.ensureTopics(
     catalog.topics.map(({ name, partitions }) => ({
       ...{ topic: prefix + name, partitions, replication: 1, settings: {} },
     })),
@@ -57,15 +58,16 @@ const start = async (maxInFlightBytes: number) => {
   })
   await new Promise<void>((listening) => http.server.listen(0, '127.0.0.1', listening))
   const count = async () => {
-    const bounds = await log.bounds(`${prefix}leads`)
+    const bounds = await beside.bounds(`${prefix}leads`)
     return bounds.reduce((sum, { start, end }) => sum + end - start, 0)
   }
   return {
-    ...{ proxy, errors, count, admission: taking.admission },
+    ...{ proxy, clock, errors, count, admission: taking.admission },
     port: (http.server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
       await http.drain(1_000)
       await log[Symbol.asyncDispose]()
+      await beside[Symbol.asyncDispose]()
       await proxy[Symbol.asyncDispose]()
     },
   }
@@ -95,7 +97,11 @@ it('a broker that falls silent: every request is answered in time, nothing stays
       ),
     ),
   )
+  const isRefused = (client: RawClient) => client.answers.some(({ status }) => status === 429)
+  await until('there is no room any more', () => clients.some(isRefused))
+  const time = setInterval(() => face.clock.pass(deliveryTimeoutMs / 10), 20)
   const answers = await Promise.all(clients.map((client) => client.answer()))
+  clearInterval(time)
   for (const client of clients) client[Symbol.dispose]()
 
   const codes = new Set(answers.map(({ body }) => JSON.parse(body).code))
@@ -107,18 +113,14 @@ it('a broker that falls silent: every request is answered in time, nothing stays
   }
   expect(codes).toContain('too_many_requests')
   expect([...codes].some((code) => ['log_timeout', 'log_unavailable'].includes(code))).toBe(true)
-  await until('nothing is held', () => face.admission.heldBytes === 0 && face.admission.callers === 0, 10_000)
+  await until('nothing is held', () => face.admission.heldBytes === 0 && face.admission.callers === 0)
 
   face.proxy.judge = () => 'pass'
   const before = await face.count()
-  await until(
-    'it takes events again',
-    async () => {
-      using again = await RawClient.connect(face.port)
-      return (await again.send(post(one)).answer()).status === 202
-    },
-    20_000,
-  )
+  await until('it takes events again', async () => {
+    using again = await RawClient.connect(face.port)
+    return (await again.send(post(one)).answer()).status === 202
+  })
   expect(await face.count()).toBeGreaterThan(before)
   expect(face.errors).toEqual([])
 })

@@ -1,5 +1,5 @@
 import { gzipSync } from 'node:zlib'
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { attended, startFace } from '../integration/http/http-face.ts'
 import { chunk, head, post, RawClient } from '../integration/http/raw-client.ts'
 import { until } from '../processes.ts'
@@ -11,11 +11,16 @@ const one = json(attended())
 const streamed = { 'content-type': 'application/x-ndjson', 'transfer-encoding': 'chunked' }
 const MIB = 1024 * 1024
 
-const limits = { bodyDeadlineMs: 400, idleMs: 50, chunkEvents: 10 }
-const http = { headersTimeoutMs: 300, idleTimeoutMs: 1_500, sweepMs: 50, maxConnections: 20 }
+/** No time runs out by itself: a test that is about one makes it short with `restart`. */
+const limits = { bodyDeadlineMs: 120_000, idleMs: 50, chunkEvents: 10 }
+const http = { headersTimeoutMs: 120_000, idleTimeoutMs: 120_000, sweepMs: 50, maxConnections: 20 }
 
 let face: Face
 let clients: RawClient[] = []
+const restart = async (own: { limits?: Partial<typeof limits>; http?: Partial<typeof http> }) => {
+  await face[Symbol.asyncDispose]()
+  face = await startFace({ limits: { ...limits, ...own.limits }, http: { ...http, ...own.http } })
+}
 const connect = async (from?: string): Promise<RawClient> => {
   const client = await RawClient.connect(face.port, from)
   clients.push(client)
@@ -44,12 +49,15 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const client of clients) client[Symbol.dispose]()
   clients = []
-  await until('no connection is left', async () => (await connections()) === 0, 10_000)
-  await until('nothing is held', () => face.admission.heldBytes === 0 && face.admission.callers === 0, 10_000)
+  await until('no connection is left', async () => (await connections()) === 0)
+  await until('nothing is held', () => face.admission.heldBytes === 0 && face.admission.callers === 0)
   expect(face.errors).toEqual([])
   await face[Symbol.asyncDispose]()
-  await until('no timer is left', () => timers() <= timersBefore, 10_000)
+  await until('no timer is left', () => timers() <= timersBefore)
 })
+
+/** As one piece, which is read as one. */
+const together = (head: string, body: Buffer) => Buffer.concat([Buffer.from(head), body])
 
 /** The server goes on as if nothing had been. */
 const stillServes = async () => {
@@ -87,6 +95,7 @@ describe('a client that closes its side', () => {
 
 describe('a slow client', () => {
   it('whose head does not end is told so, and let go', async () => {
+    await restart({ http: { headersTimeoutMs: 2_000 } })
     const client = await connect()
     client.send('POST /api/events HTTP/1.1\r\nhost: x\r\n')
     const { status, body } = await client.answer()
@@ -106,12 +115,10 @@ describe('a slow client', () => {
       gzipSync(one).subarray(0, 20),
     ],
   ])('whose body %s is told so, and let go', async (_how, headers, beginning) => {
+    await restart({ limits: { bodyDeadlineMs: 400 } })
     const client = await connect()
-    const {
-      status,
-      headers: answered,
-      body,
-    } = await client.send(head(headers as Record<string, string>), beginning).answer()
+    client.send(head(headers as Record<string, string>), beginning)
+    const { status, headers: answered, body } = await client.answer()
     expect(status).toBe(408)
     expect(JSON.parse(body)).toMatchObject({ code: 'body_timeout', retriable: true })
     expect(face.admission.heldBytes).toBe(0)
@@ -120,6 +127,7 @@ describe('a slow client', () => {
   })
 
   it('whose body drips has no longer than any other', async () => {
+    await restart({ limits: { bodyDeadlineMs: 400 } })
     const client = await connect()
     client.send(head({ 'content-length': 1_000 }))
     const drip = setInterval(() => client.send(' '), 20)
@@ -129,10 +137,9 @@ describe('a slow client', () => {
 
   it('whose small body was refused and still does not come is let go', async () => {
     const client = await connect()
-    expect(
-      (await client.send(head({ 'content-length': 100, 'content-type': 'text/plain' })).answer()).status,
-    ).toBe(415)
-    await client.closed(5_000)
+    client.send(head({ 'content-length': 100, 'content-type': 'text/plain' }))
+    expect((await client.answer()).status).toBe(415)
+    await client.closed()
   })
 
   it('on whose stream lines come one by one: what has come is appended while it goes on', async () => {
@@ -140,7 +147,7 @@ describe('a slow client', () => {
     using client = await RawClient.connect(patient.port)
     client.send(head(streamed))
     const drip = setInterval(() => client.send(chunk(`${one}\n`)), 20)
-    await until('some are appended', async () => (await patient.appended()).length > 0, 5_000)
+    await until('some are appended', async () => (await patient.appended()).length > 0)
     clearInterval(drip)
     client.send('0\r\n\r\n')
     const { status, body } = await client.answer()
@@ -149,9 +156,10 @@ describe('a slow client', () => {
   })
 
   it('on whose stream nothing moves any more: what has come is appended, and the answer says from where to send', async () => {
+    await restart({ limits: { bodyDeadlineMs: 400 } })
     const client = await connect()
-    client.send(head(streamed), chunk(`${one}\n${one}\n${one}\n{"type":`))
-    await until('three are appended', async () => (await face.appended()).length === 3, 5_000)
+    client.send(together(head(streamed), chunk(`${one}\n${one}\n${one}\n{"type":`)))
+    await until('three are appended', async () => (await face.appended()).length === 3)
     // Held on are the line that has not ended, and what a stream has from the beginning.
     expect(face.admission.heldBytes).toBeLessThan(70_000)
     const { status, headers, body } = await client.answer()
@@ -166,20 +174,25 @@ describe('a slow client', () => {
   })
 
   it('whose stream is slow, but moves, is served to its end', async () => {
+    let aheadMs = 0
+    const { now } = performance
+    using _ = vi.spyOn(performance, 'now').mockImplementation(() => now.call(performance) + aheadMs)
     const client = await connect()
     client.send(head(streamed))
     for (let sent = 1; sent <= 15; sent++) {
       client.send(chunk(`${one}\n`))
-      // Each waits for the one before: in all longer than one line may take.
-      await until('it is appended', async () => (await face.appended()).length === sent, 5_000)
+      await until('it is appended', async () => (await face.appended()).length === sent)
+      // In all longer than one line may take.
+      aheadMs += limits.bodyDeadlineMs / 4
     }
     const { status, body } = await client.send('0\r\n\r\n').answer()
     expect([status, JSON.parse(body)]).toEqual([202, { accepted: 15, rejected: 0, errors: [] }])
   })
 
   it('whose line drips is told so', async () => {
+    await restart({ limits: { bodyDeadlineMs: 400 } })
     const client = await connect()
-    client.send(head(streamed), chunk(`${one}\n`))
+    client.send(together(head(streamed), chunk(`${one}\n`)))
     const drip = setInterval(() => client.send(chunk('x')), 20)
     const { body } = await client.answer()
     clearInterval(drip)
@@ -187,13 +200,14 @@ describe('a slow client', () => {
   })
 
   it('that never reads its answers is let go', async () => {
+    await restart({ http: { idleTimeoutMs: 2_000 } })
     const client = await connect()
     client.socket.pause()
     const bad = `[${'{},'.repeat(9_999)}{}]`
     for (let sent = 0; sent < 10; sent++) client.send(post(bad))
-    await until('answers wait', () => face.admission.heldBytes > 9_999 * 256, 10_000)
-    await until('the server has let it go', async () => (await connections()) === 0, 10_000)
-    await until('nothing is held', () => face.admission.heldBytes === 0, 5_000)
+    await until('answers wait', () => face.admission.heldBytes > 9_999 * 256)
+    await until('the server has let it go', async () => (await connections()) === 0)
+    await until('nothing is held', () => face.admission.heldBytes === 0)
     await stillServes()
   })
 })
@@ -223,12 +237,12 @@ describe('a client that goes away', () => {
     for (let times = 0; times < 5; times++) {
       const client = await connect()
       client.send(...pieces)
-      await until('it has been sent', () => client.socket.writableLength === 0, 5_000)
+      await until('it has been sent', () => client.socket.writableLength === 0)
       if (times % 2 === 0) client.socket.resetAndDestroy()
       else client.socket.destroy()
     }
     release()
-    await until('nothing is held', () => face.admission.heldBytes === 0, 10_000)
+    await until('nothing is held', () => face.admission.heldBytes === 0)
     await stillServes()
   })
 })
@@ -258,7 +272,7 @@ describe('a body that is not wanted', () => {
     client.socket.on('drain', more)
     more()
     expect((await client.answer()).status).toBe(status)
-    await until('the connection ends', () => client.socket.destroyed || client.socket.readableEnded, 10_000)
+    await until('the connection ends', () => client.socket.destroyed || client.socket.readableEnded)
     // No more than was allowed, what is thrown away, and what the machine's own buffers take; Node itself
     // throws away what follows an answer that was not a refusal, as long as that may take.
     if (status !== 200) expect(client.socket.bytesWritten).toBeLessThan(60 * MIB)
@@ -271,10 +285,8 @@ describe('a body that is not wanted', () => {
       [{ 'content-type': 'text/plain', 'content-length': 10 }, 415],
     ] as const) {
       const client = await connect()
-      const { status: answered, headers: said } = await client
-        .send(head({ ...headers, expect: '100-continue' }))
-        .answer()
-      expect([answered, said.connection]).toEqual([status, 'close'])
+      const answer = await client.send(head({ ...headers, expect: '100-continue' })).answer()
+      expect([answer.status, answer.headers.connection]).toEqual([status, 'close'])
       await client.closed()
     }
   })
@@ -348,7 +360,7 @@ describe('requests one behind the other, without waiting', () => {
     const release = face.log.faults.holdAppends()
     const client = await connect()
     client.send(post(one), 'what is this\r\n\r\n')
-    await until('it is held', () => face.admission.heldBytes > 0, 5_000)
+    await until('it is held', () => face.admission.heldBytes > 0)
     release()
     expect((await client.answer()).status).toBe(202)
     await client.closed()
@@ -366,10 +378,11 @@ describe('requests one behind the other, without waiting', () => {
 
 describe('too many connections', () => {
   it('are closed as they come, counted, and those that nobody uses make room', async () => {
-    for (let open = 0; open < http.maxConnections; open++) await (await connect()).send(post(one)).answer()
+    const all = Array.from({ length: http.maxConnections }, async () => (await connect()).send(post(one)))
+    await Promise.all(all.map(async (client) => (await client).answer()))
     const dropped = await connect()
     await dropped.closed()
-    await until('idle ones are let go', async () => (await connections()) === 0, 5_000)
+    await until('idle ones are let go', async () => (await connections()) === 0)
     await stillServes()
     const text = await (await fetch(`${face.url}/metrics`, { headers: { connection: 'close' } })).text()
     expect(text).toContain('push_backs_total{reason="too_many_connections"} 1')
@@ -379,7 +392,7 @@ describe('too many connections', () => {
     const release = face.log.faults.holdAppends()
     const busy: RawClient[] = []
     for (let open = 0; open < http.maxConnections; open++) busy.push((await connect()).send(post(one)))
-    await until('all are held', () => face.admission.heldBytes > http.maxConnections * 4_000, 5_000)
+    await until('all are held', () => face.admission.heldBytes > http.maxConnections * 4_000)
     await (await connect()).closed()
     release()
     for (const client of busy) expect((await client.answer()).status).toBe(202)

@@ -1,21 +1,33 @@
 import { describe, expect, inject, it } from 'vitest'
 import { kafkaLog } from '../../src/log/kafka-log.ts'
-import { collect, isFailure, newTopic, readAll, record, until } from '../contract/log.contract.ts'
+import type { Log } from '../../src/log/port.ts'
+import { collect, isFailure, newTopic, readAll, record } from '../contract/log.contract.ts'
+import { eventually, until } from '../processes.ts'
+import { handMovedClock } from './hand-moved-clock.ts'
 import { FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kafka-proxy.ts'
 
 const broker = inject('parts').kafkaBrokers
-const through = (
-  proxy: KafkaProxy,
-  options: { deliveryTimeoutMs?: number; requestTimeoutMs?: number; maxBatchBytes?: number } = {},
-) => kafkaLog({ brokers: [proxy.address], clientId: 'faults', ...options })
+const deliveryTimeoutMs = 10_000
+
+/** A request without an answer is soon tried again; the first one of all may take that more than once. */
+const through = async (proxy: KafkaProxy, clock = handMovedClock(), maxBatchBytes?: number): Promise<Log> => {
+  const options = { deliveryTimeoutMs, requestTimeoutMs: 250, ...(maxBatchBytes && { maxBatchBytes }) }
+  const open = () =>
+    kafkaLog({ brokers: [proxy.address], clientId: 'faults', ...options }, { clock }).catch(() => undefined)
+  return (await eventually(open, (log) => log !== undefined))!
+}
+
+/** What is not under test, with time for it. */
+const direct = () => kafkaLog({ brokers: [broker], clientId: 'faults', deliveryTimeoutMs: 60_000 })
 
 describe('appends over connections that break', () => {
   it.each<Verdict>(['cut before the broker', 'cut before the answer', 'swallow the answer'])(
     'are there once and in order when every third request is lost (%s)',
     async (loss) => {
       await using proxy = await kafkaProxy(broker)
-      await using log = await through(proxy, { requestTimeoutMs: 150 })
-      const topic = await newTopic(log, 2)
+      await using log = await through(proxy)
+      await using beside = await direct()
+      const topic = await newTopic(beside, 2)
       proxy.judge = (apiKey, nth) => (apiKey === PRODUCE && nth % 3 === 0 ? loss : 'pass')
 
       const values: string[] = []
@@ -24,14 +36,14 @@ describe('appends over connections that break', () => {
         const value = `${call}`
         values.push(value)
         appends.push(log.append([record(topic, 0, value), record(topic, 1, value)]))
-        await until(() => proxy.count(PRODUCE) * 3 >= call)
+        await until('they are being sent', () => proxy.count(PRODUCE) * 3 >= call)
       }
       const outcomes = await Promise.all(appends)
 
       expect(proxy.count(PRODUCE)).toBeGreaterThan(6)
       expect(outcomes.flat().filter(isFailure)).toEqual([])
       for (const partition of [0, 1]) {
-        const records = await readAll(log, topic, partition)
+        const records = await readAll(beside, topic, partition)
         expect(records.map(({ value }) => String(value))).toEqual(values)
         const places = outcomes.map((of) => of[partition])
         expect(places).toEqual(values.map((_, offset) => ({ topic, partition, offset })))
@@ -41,22 +53,25 @@ describe('appends over connections that break', () => {
 
   it('are answered by the delivery timeout when the broker falls silent, and go on in order afterwards', async () => {
     await using proxy = await kafkaProxy(broker)
-    await using log = await through(proxy, { deliveryTimeoutMs: 700, requestTimeoutMs: 200 })
-    const topic = await newTopic(log, 1)
+    const clock = handMovedClock()
+    await using log = await through(proxy, clock)
+    await using beside = await direct()
+    const topic = await newTopic(beside, 1)
     await log.append([record(topic, 0, 'before')])
     const sentBefore = proxy.count(PRODUCE)
     proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'swallow the answer' : 'pass')
 
     const silent = log.append([record(topic, 0, 'of unknown outcome')])
-    await until(() => proxy.count(PRODUCE) > sentBefore)
+    await until('it is sent', () => proxy.count(PRODUCE) > sentBefore)
     const queued = log.append([record(topic, 0, 'never sent')])
+    clock.pass(deliveryTimeoutMs)
     expect(await silent).toMatchObject([{ failed: true, code: 'log_timeout', retriable: true }])
     expect(await queued).toMatchObject([{ failed: true, retriable: true }])
 
     proxy.judge = () => 'pass'
     const after = await log.append([record(topic, 0, 'after'), record(topic, 0, 'after that')])
     expect(after.filter(isFailure)).toEqual([])
-    const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
+    const values = (await readAll(beside, topic, 0)).map(({ value }) => String(value))
     expect(values.filter((value) => value !== 'never sent')).toEqual([
       'before',
       'of unknown outcome',
@@ -67,58 +82,64 @@ describe('appends over connections that break', () => {
 
   it('that were given up do not arrive behind later ones', async () => {
     await using proxy = await kafkaProxy(broker)
-    await using log = await through(proxy, { deliveryTimeoutMs: 400, requestTimeoutMs: 200 })
-    const topic = await newTopic(log, 1)
+    const clock = handMovedClock()
+    await using log = await through(proxy, clock)
+    await using beside = await direct()
+    const topic = await newTopic(beside, 1)
     await log.append([record(topic, 0, 'before')])
     proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'keep back' : 'pass')
-    expect(await log.append([record(topic, 0, 'late')])).toMatchObject([
-      { failed: true, code: 'log_timeout' },
-    ])
+    const sentBefore = proxy.count(PRODUCE)
+    const late = log.append([record(topic, 0, 'late')])
+    await until('it is sent', () => proxy.count(PRODUCE) > sentBefore)
+    clock.pass(deliveryTimeoutMs)
+    expect(await late).toMatchObject([{ failed: true, code: 'log_timeout' }])
     proxy.judge = () => 'pass'
     await log.append([record(topic, 0, 'after')])
 
     await proxy.deliverLate()
 
     await log.append([record(topic, 0, 'last')])
-    const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
+    const values = (await readAll(beside, topic, 0)).map(({ value }) => String(value))
     expect(values).toEqual(['before', 'after', 'last'])
   })
 
   it('of one call are not there in their second part alone', async () => {
     await using proxy = await kafkaProxy(broker)
-    await using log = await through(proxy, {
-      deliveryTimeoutMs: 1_000,
-      requestTimeoutMs: 200,
-      maxBatchBytes: 110,
-    })
-    const topic = await newTopic(log, 1)
+    const clock = handMovedClock()
+    await using log = await through(proxy, clock, 110)
+    await using beside = await direct()
+    const topic = await newTopic(beside, 1)
     await log.append([record(topic, 0, 'before')])
     proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'cut before the broker' : 'pass')
 
     const sent = proxy.count(PRODUCE)
     const blocking = log.append([record(topic, 0, 'blocking')])
-    await until(() => proxy.count(PRODUCE) > sent)
-    const begun = performance.now()
+    await until('it is sent', () => proxy.count(PRODUCE) > sent)
     const earlier = log.append([record(topic, 0, 'earlier')])
-    await until(() => performance.now() - begun > 300)
+    clock.pass(300)
     // The first joins the earlier call's batch and shares its deadline, the others have later ones.
     const call = log.append(['first', 'second', 'third'].map((value) => record(topic, 0, value)))
+    clock.pass(deliveryTimeoutMs - 300)
     expect(await blocking).toMatchObject([{ failed: true }])
     expect(await earlier).toMatchObject([{ failed: true }])
     proxy.judge = () => 'pass'
 
     expect((await call).map(isFailure)).toEqual([true, true, true])
     await log.append([record(topic, 0, 'after')])
-    const values = (await readAll(log, topic, 0)).map(({ value }) => String(value))
+    const values = (await readAll(beside, topic, 0)).map(({ value }) => String(value))
     expect(values).toEqual(['before', 'after'])
   })
 
   it('are answered when no broker can be reached any more', async () => {
     const proxy = await kafkaProxy(broker)
-    await using log = await through(proxy, { deliveryTimeoutMs: 500 })
-    const topic = await newTopic(log, 1)
+    const clock = handMovedClock()
+    await using log = await through(proxy, clock)
+    await using beside = await direct()
+    const topic = await newTopic(beside, 1)
     await proxy[Symbol.asyncDispose]()
-    const [outcome] = await log.append([record(topic, 0, 'a')])
+    const appended = log.append([record(topic, 0, 'a')])
+    clock.pass(deliveryTimeoutMs)
+    const [outcome] = await appended
     expect(outcome).toMatchObject({ failed: true, code: 'log_unavailable', retriable: true })
   })
 })
@@ -129,15 +150,15 @@ describe('reads over connections that break', () => {
     async (loss) => {
       await using proxy = await kafkaProxy(broker)
       await using log = await through(proxy)
-      await using direct = await kafkaLog({ brokers: [broker], clientId: 'faults' })
-      const topic = await newTopic(direct, 1)
+      await using beside = await direct()
+      const topic = await newTopic(beside, 1)
       proxy.judge = (apiKey, nth) => (apiKey === FETCH && nth % 3 === 0 ? loss : 'pass')
       const stop = new AbortController()
       await using reader = log.reader()
       const reading = collect(reader, topic, 0, 0, stop.signal)
       for (let call = 0; call < 12; call++) {
-        await direct.append([record(topic, 0, `${call}`)])
-        await until(() => reading.records.length === call + 1)
+        await beside.append([record(topic, 0, `${call}`)])
+        await until('it is read', () => reading.records.length === call + 1)
       }
       stop.abort()
       expect((await reading).map(({ offset }) => offset)).toEqual([...Array(12).keys()])

@@ -18,7 +18,7 @@ export interface LogRecord {
   readonly isPoison?: boolean
 }
 
-const patienceMs = 120_000
+const patienceMs = 240_000
 
 type Addresses = Pick<RunFile, 'kafka' | 'registry'>
 

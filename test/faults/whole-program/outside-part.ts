@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PartName } from '../../../src/embedded/part.ts'
 import { type EmbeddedParts, startEmbedded } from '../../../src/embedded/start.ts'
+import { lastingPorts } from '../../ports.ts'
 
 /** A part that is not the program's own child: it can go and come back while the program runs. */
 export class OutsidePart implements AsyncDisposable {
@@ -12,7 +13,8 @@ export class OutsidePart implements AsyncDisposable {
 
   static async start(part: PartName): Promise<OutsidePart> {
     const dataDir = await mkdtemp(join(tmpdir(), `embudo-${part}-`))
-    return new OutsidePart(part, dataDir, await startPart(part, dataDir))
+    const [port = 0] = await lastingPorts(1)
+    return new OutsidePart(part, dataDir, await startPart(part, dataDir, port))
   }
 
   private constructor(part: PartName, dataDir: string, parts: EmbeddedParts) {
@@ -47,9 +49,9 @@ export class OutsidePart implements AsyncDisposable {
   }
 }
 
-const startPart = (part: PartName, dataDir: string, port?: number): Promise<EmbeddedParts> =>
+const startPart = (part: PartName, dataDir: string, port: number): Promise<EmbeddedParts> =>
   startEmbedded({
     dataDir,
     parts: new Set([part]),
-    ...(port === undefined ? {} : { ports: { [part]: port } }),
+    ports: { [part]: port },
   })

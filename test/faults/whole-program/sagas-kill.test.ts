@@ -99,4 +99,4 @@ it(`${count} enrollments whose worker is killed ${kills} times all end, and no e
     await stores.postgres(`select saga_id, step, what from embudo.saga_journal
       where what in ('done', 'undone', 'completed', 'compensated') group by 1, 2, 3 having count(*) > 1`),
   ).toEqual([])
-}, 400_000)
+}, 600_000)

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import { pino } from 'pino'
-import { expect, vi } from 'vitest'
+import { expect } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
 import { distinct } from '../../../src/consumer/distinct.ts'
 import { identityHash } from '../../../src/consumer/identity-hash.ts'
@@ -18,6 +18,7 @@ import type { AppendRecord } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import { EventSink, type SinkLimits } from '../../../src/projection/clickhouse/sink.ts'
 import { ensureEventTables, nameEventTables } from '../../../src/projection/clickhouse/tables.ts'
+import { eventually } from '../../processes.ts'
 
 export const catalog = catalogOf(generated)
 const hash = identityHash()
@@ -297,10 +298,10 @@ export class Story {
 
   async untilRead(generation = 1): Promise<void> {
     const ends = (await this.log.bounds(this.topic)).map(({ end }) => end)
-    await vi.waitFor(async () => expect(await this.positions(generation)).toEqual(ends), {
-      timeout: 30_000,
-      interval: 20,
-    })
+    await eventually(
+      () => this.positions(generation),
+      (positions) => positions.join() === ends.join(),
+    )
   }
 
   /** What the positions say became of the records. */

@@ -6,7 +6,7 @@ import { Program } from '../../program.ts'
 
 let program: Program
 beforeAll(async () => {
-  program = await Program.start()
+  program = await Program.start({ EMBUDO_READ_WAIT_MS: '60000' })
 })
 afterAll(() => program[Symbol.asyncDispose]())
 
@@ -17,6 +17,7 @@ const client = (source: string): Client =>
     source,
     lingerMs: 5,
     maxBackOffMs: 500,
+    deliveryTimeoutMs: 600_000,
     fetch: (url, request) => fetch(url.replace('http://embudo', program.run.http), request),
   })
 
@@ -32,7 +33,7 @@ const firstOfEach = (records: readonly LogRecord[]): LogRecord[] =>
     ...new Map(records.toReversed().map((record) => [`${record.source} ${record.id}`, record])).values(),
   ].toSorted((a, b) => a.offset - b.offset)
 
-describe('a client of the whole program', { timeout: 240_000 }, () => {
+describe('a client of the whole program', { timeout: 600_000 }, () => {
   it('reads what it wrote', async () => {
     await using embudo = client('reader')
     const { position } = await embudo.send('lead_registered', { leadId: 'C-0', email: 'ada@example.com' })
@@ -40,7 +41,9 @@ describe('a client of the whole program', { timeout: 240_000 }, () => {
     const read = await fetch(`${program.run.http}/api/leads/C-0`, {
       headers: { 'embudo-position': embudo.position ?? '' },
     })
-    expect(await read.json()).toMatchObject({ email: 'ada@example.com', attendanceSeconds: 60 })
+    const body = await read.text()
+    expect(read.status, body).toBe(200)
+    expect(JSON.parse(body)).toMatchObject({ email: 'ada@example.com', attendanceSeconds: 60 })
     expect(position).toMatch(/^embudo\.leads:\d+:\d+$/)
   })
 
@@ -80,7 +83,7 @@ describe('a client of the whole program', { timeout: 240_000 }, () => {
     await untilMore()
     isSending = false
     await sending
-    await embudo.close({ timeoutMs: 60_000 })
+    await embudo.close({ timeoutMs: 240_000 })
 
     expect(sent.length).toBeGreaterThan(500)
     const delivered = await Promise.all(sent)

@@ -84,7 +84,7 @@ describe('the package', () => {
       join(consumer, 'idle.js'),
       `import { createClient } from 'embudo/client'; createClient({ url: 'http://127.0.0.1:1', source: 'shop' })`,
     )
-    await run(foreignNode, [join(consumer, 'idle.js')], { timeout: 20_000 })
+    await run(foreignNode, [join(consumer, 'idle.js')], { timeout: 120_000 })
   })
 
   it.each([

@@ -14,7 +14,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }))
 const fetchInto = (cache: string) =>
   fetchArtifacts('registry', { cacheDir: join(folder, cache), environment: env, progress: () => {} })
 
-describe('what is downloaded once', { timeout: 180_000 }, () => {
+describe('what is downloaded once', () => {
   it('is whole when two programs fetch it at once, and nothing unfinished stays', async () => {
     const [one, other] = await Promise.all([fetchInto('shared'), fetchInto('shared')])
     expect(one).toBe(other)

@@ -2,10 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type ClickHouseClient, createClient } from '@clickhouse/client'
 import avro from 'avsc'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { until } from '../../processes.ts'
 import { type Hosted, started } from './hosted.ts'
 
 let dataDir = ''
@@ -45,7 +45,7 @@ const sink = async (table: string, epoch: number, rows: Row[], settings = {}) =>
   stream.resume()
 }
 
-describe("ClickHouse's client on the embedded engine", { timeout: 60_000 }, () => {
+describe("ClickHouse's client on the embedded engine", () => {
   it('inserts text and Avro, with the defaults of the table', async () => {
     await createTable('formats')
     await client.insert({ table: 'formats', values: [{ a: 1, s: "x';\n" }, { a: 2 }], format: 'JSONEachRow' })
@@ -118,7 +118,7 @@ describe("ClickHouse's client on the embedded engine", { timeout: 60_000 }, () =
     const long = client.query({ query, query_id: 'long-1', format: 'JSONEachRow' })
     const ended = expect(long).rejects.toMatchObject({ type: 'QUERY_WAS_CANCELLED' })
     const running = () => rowsOf("SELECT query_id FROM system.processes WHERE query_id LIKE 'long-%'")
-    await until(async () => (await running()).length === 1)
+    await until('it runs', async () => (await running()).length === 1)
     await client.command({ query: "KILL QUERY WHERE query_id = 'long-1' SYNC" })
     expect(await running()).toEqual([])
     await ended
@@ -129,10 +129,10 @@ describe("ClickHouse's client on the embedded engine", { timeout: 60_000 }, () =
     const query = 'SELECT sum(sipHash64(number)) FROM numbers(1000000000000)'
     const left = client.query({ query, query_id: 'left-1', abort_signal: reader.signal }).catch(() => {})
     const running = () => rowsOf("SELECT query_id FROM system.processes WHERE query_id = 'left-1'")
-    await until(async () => (await running()).length === 1)
+    await until('it runs', async () => (await running()).length === 1)
     reader.abort()
     await left
-    await until(async () => (await running()).length === 0)
+    await until('it runs no more', async () => (await running()).length === 0)
   })
 
   it('keeps every acknowledged insert through kill -9', async () => {
@@ -144,7 +144,7 @@ describe("ClickHouse's client on the embedded engine", { timeout: 60_000 }, () =
         acknowledged.add(a)
       }
     })().catch(() => {})
-    await until(async () => acknowledged.size >= 50)
+    await until('some are acknowledged', () => acknowledged.size >= 50)
     process.kill(run.pids.clickhouse?.[1] ?? 0, 'SIGKILL')
     await inserting
     await client.close()
@@ -181,12 +181,4 @@ function withPassword(password: string): string {
   const url = new URL(run.addresses.clickhouseUrl)
   url.password = password
   return url.href
-}
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000
-  while (!(await isSo())) {
-    if (Date.now() > deadline) throw new Error('it did not come about in time')
-    await sleep(10)
-  }
 }

@@ -2,9 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { identify } from '../../../src/embedded/process-identity.ts'
 import type { EmbeddedAddresses } from '../../../src/embedded/start.ts'
+import { until } from '../../processes.ts'
 
 export interface Hosted {
   addresses: EmbeddedAddresses
@@ -52,12 +52,7 @@ export async function hosted(dataDir: string, parts?: string, patienceMs?: numbe
   }
 }
 
-export async function untilGone(pids: readonly number[], patienceMs = 30_000): Promise<void> {
-  const deadline = Date.now() + patienceMs
-  for (;;) {
-    const alive = (await Promise.all(pids.map(identify))).filter((found) => found !== undefined)
-    if (alive.length === 0) return
-    if (Date.now() > deadline) throw new Error(`still running: ${alive.map(({ pid }) => pid).join(', ')}`)
-    await sleep(20)
-  }
+export async function untilGone(pids: readonly number[], patienceMs = 120_000): Promise<void> {
+  const areGone = async () => (await Promise.all(pids.map(identify))).every((found) => found === undefined)
+  await until(`none of ${pids.join(', ')} runs`, areGone, patienceMs)
 }

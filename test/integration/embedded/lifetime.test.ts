@@ -22,7 +22,7 @@ const everywhere = (marks: number[]) => ({
   clickhouse: marks,
 })
 
-describe('the embedded parts', { timeout: 180_000 }, () => {
+describe('the embedded parts', { timeout: 600_000 }, () => {
   it('start from nothing, stop without a trace, and come back with all data at the same addresses', async () => {
     const first = await started(dataDir)
     await leaveFootprint(first.addresses, 1)

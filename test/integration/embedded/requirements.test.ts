@@ -13,7 +13,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(dataDir, { recursive: true, force: true }))
 
-describe('what a start needs is said by name, with the remedy', { timeout: 60_000 }, () => {
+describe('what a start needs is said by name, with the remedy', () => {
   it('no java', async () => {
     const error = await refusal({ environment: { PATH: '' } })
     expect(error.code).toBe('java_missing')

@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { until } from '../../processes.ts'
 import { attended, startFace } from './http-face.ts'
 import { chunk, head, post, RawClient } from './raw-client.ts'
@@ -19,14 +19,14 @@ describe('a server that stops', () => {
     const release = face.log.faults.holdAppends()
     accepted.send(post(one))
     kept.send(post(one))
-    await until('both are held', () => face.admission.heldBytes > 8_000, 5_000)
+    await until('both are held', () => face.admission.heldBytes > 8_000)
 
-    const drained = face.http.drain(10_000)
+    const drained = face.http.drain(120_000)
 
     await idle.closed()
     // One that was sent before the end was heard of, on a connection that still has an answer to come.
     kept.send(get('/readyz'), post(one))
-    await until('it is taken as well', () => face.admission.heldBytes > 12_000, 5_000)
+    await until('it is taken as well', () => face.admission.heldBytes > 12_000)
     await expect(RawClient.connect(face.port)).rejects.toThrow(/ECONNREFUSED/)
     release()
     expect((await accepted.answer()).status).toBe(202)
@@ -45,9 +45,12 @@ describe('a server that stops', () => {
     await using face = await startFace({ limits: { idleMs: 50 } })
     using stream = await RawClient.connect(face.port)
     stream.send(head(streamed), chunk(`${one}\n`.repeat(7)))
-    await until('seven are appended', async () => (await face.appended()).length === 7, 5_000)
+    await until('seven are appended', async () => (await face.appended()).length === 7)
 
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
     const drained = face.http.drain(2_000)
+    vi.advanceTimersByTime(1_000)
+    vi.useRealTimers()
 
     const { status, body } = await stream.answer()
     expect(status).toBe(207)
@@ -64,8 +67,8 @@ describe('a server that stops', () => {
     await using face = await startFace()
     using stream = await RawClient.connect(face.port)
     stream.send(head(streamed), chunk(`${one}\n`))
-    await until('it is held', () => face.admission.heldBytes > 64 * 1024, 5_000)
-    const drained = face.http.drain(10_000)
+    await until('it is held', () => face.admission.heldBytes > 64 * 1024)
+    const drained = face.http.drain(120_000)
     stream.send(chunk(`${one}\n`), '0\r\n\r\n')
     expect((await stream.answer()).status).toBe(202)
     await drained
@@ -76,9 +79,9 @@ describe('a server that stops', () => {
     await using face = await startFace()
     using slow = await RawClient.connect(face.port)
     slow.send(head({ 'content-length': 100 }))
-    await until('it is held', () => face.admission.heldBytes > 0, 5_000)
+    await until('it is held', () => face.admission.heldBytes > 0)
     await face.http.drain(100)
     await slow.closed()
-    await until('nothing is held', () => face.admission.heldBytes === 0, 5_000)
+    await until('nothing is held', () => face.admission.heldBytes === 0)
   })
 })

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
 import net from 'node:net'
 import { gzipSync, zstdCompressSync } from 'node:zlib'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { exampleEvent } from '../../../src/ingest/example.ts'
+import { until } from '../../processes.ts'
 import { attended, type Body, catalog, startFace } from './http-face.ts'
 
 type Face = Awaited<ReturnType<typeof startFace>>
@@ -531,7 +532,7 @@ describe('many events', () => {
     )
     const body = lines(...Array.from({ length: 35 }, () => attended()))
     socket.write(`${Buffer.byteLength(body).toString(16)}\r\n${body}\r\n`)
-    await vi.waitFor(async () => expect(await own.appended()).toHaveLength(30), 5_000)
+    await until('whole chunks are appended', async () => (await own.appended()).length === 30)
     socket.destroy()
     await once(socket, 'close')
     expect((await own.post(json(attended()))).status).toBe(202)

@@ -12,7 +12,7 @@ const streamed = { 'content-type': 'application/x-ndjson', 'transfer-encoding': 
 
 type Face = Awaited<ReturnType<typeof startFace>>
 const nothingHeld = (face: Face) =>
-  until('nothing is held', async () => face.admission.heldBytes === 0 && face.admission.callers === 0, 10_000)
+  until('nothing is held', async () => face.admission.heldBytes === 0 && face.admission.callers === 0)
 const figure = async (face: Face, series: string): Promise<number> => {
   const text = await (await fetch(`${face.url}/metrics`)).text()
   const line = text.split('\n').find((one) => one.startsWith(`${series} `))
@@ -31,13 +31,13 @@ describe('one caller that is too fast', () => {
     using other = await RawClient.connect(face.port, '127.0.0.2')
     const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.connect(face.port)))
     for (const client of clients) client.send(post(one))
-    await until('some are refused', async () => clients.some(({ answers }) => answers.length > 0), 5_000)
-    await until('all are there', async () => face.admission.heldBytes > 24 * KIB, 5_000)
+    await until('some are refused', async () => clients.some(({ answers }) => answers.length > 0))
+    await until('all are there', async () => face.admission.heldBytes > 24 * KIB)
 
     const refused = await fast.send(post(one)).answer()
     other.send(post(one))
     const held = face.admission.heldBytes
-    await until('the other is admitted', async () => face.admission.heldBytes > held, 5_000)
+    await until('the other is admitted', async () => face.admission.heldBytes > held)
 
     expect(refused.status).toBe(429)
     expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1)
@@ -65,7 +65,7 @@ describe('one caller that is too fast', () => {
     const release = face.log.faults.holdAppends()
     using first = await RawClient.connect(face.port)
     first.send(head({ 'content-length': 20 * KIB }))
-    await until('it is admitted', async () => face.admission.heldBytes > 20 * KIB, 5_000)
+    await until('it is admitted', async () => face.admission.heldBytes > 20 * KIB)
     using second = await RawClient.connect(face.port)
     const refused = await second.send(head({ 'content-length': 20 * KIB, expect: '100-continue' })).answer()
     expect(refused.status).toBe(429)
@@ -79,7 +79,7 @@ describe('one caller that is too fast', () => {
     await using face = await startFace({ limits: { maxInFlightBytes: 64 * KIB } })
     using first = await RawClient.connect(face.port)
     first.send(head({ 'content-length': 28 * KIB }))
-    await until('it is admitted', async () => face.admission.heldBytes > 28 * KIB, 5_000)
+    await until('it is admitted', async () => face.admission.heldBytes > 28 * KIB)
     const response = await face.post(json({ company: 'x'.repeat(6 * KIB) }), {}, '/api/leads')
     expect(response.status).toBe(429)
     expect(response.headers.get('retry-after')).toBe('1')
@@ -98,7 +98,7 @@ it('when all together are too much: 503 with Retry-After for one that is within 
   for (const [at, bytes] of [26, 10, 4].entries()) {
     const holder = await RawClient.connect(face.port, `127.0.0.${at + 2}`)
     holders.push(holder.send(head({ 'content-length': bytes * KIB })))
-    await until('it is admitted', async () => face.admission.callers === at + 1, 5_000)
+    await until('it is admitted', async () => face.admission.callers === at + 1)
   }
   using late = await RawClient.connect(face.port, '127.0.0.9')
   const refused = await late.send(post(' '.repeat(6 * KIB))).answer()
@@ -119,7 +119,7 @@ describe('what a body holds', () => {
     expect(response.status).toBe(413)
     using holder = await RawClient.connect(face.port)
     holder.send(head({ 'content-length': 600 * KIB }))
-    await until('it is admitted', async () => face.admission.heldBytes > 600 * KIB, 5_000)
+    await until('it is admitted', async () => face.admission.heldBytes > 600 * KIB)
     expect((await face.post(gzipSync(' '.repeat(900 * KIB)), { 'content-encoding': 'gzip' })).status).toBe(
       429,
     )
@@ -131,7 +131,7 @@ describe('what a body holds', () => {
     await using face = await startFace({ limits: { maxInFlightBytes: 64 * KIB } })
     using client = await RawClient.connect(face.port)
     client.send(head({ 'transfer-encoding': 'chunked' }), chunk(' '.repeat(16 * KIB)))
-    await until('it is counted', async () => face.admission.heldBytes >= 16 * KIB, 5_000)
+    await until('it is counted', async () => face.admission.heldBytes >= 16 * KIB)
     client.send(chunk(' '.repeat(16 * KIB)))
     expect((await client.answer()).status).toBe(413)
     await client.closed()
@@ -142,7 +142,7 @@ describe('what a body holds', () => {
     await using face = await startFace()
     const release = face.log.faults.holdAppends()
     const answer = face.post(one)
-    await until('it is held', async () => face.admission.heldBytes > one.length, 5_000)
+    await until('it is held', async () => face.admission.heldBytes > one.length)
     release()
     expect((await answer).status).toBe(202)
     expect(face.admission.heldBytes).toBe(0)
@@ -155,16 +155,12 @@ describe('what a body holds', () => {
     // Together more than the machine's own buffers take.
     const bad = `[${'{},'.repeat(9_999)}{}]`
     client.send(...Array.from({ length: 15 }, () => post(bad)))
-    await until(
-      'none is being worked on, and one is held',
-      async () => {
-        const refused = await figure(face, refusedEvents)
-        const pushedAway = await pushedBack(face, 'too_many_requests')
-        const answered = (await figure(face, refusedRequests)) - pushedAway
-        return answered > 0 && refused === answered * 10_000 && face.admission.heldBytes >= 10_000 * 256
-      },
-      10_000,
-    )
+    await until('none is being worked on, and one is held', async () => {
+      const refused = await figure(face, refusedEvents)
+      const pushedAway = await pushedBack(face, 'too_many_requests')
+      const answered = (await figure(face, refusedRequests)) - pushedAway
+      return answered > 0 && refused === answered * 10_000 && face.admission.heldBytes >= 10_000 * 256
+    })
     client[Symbol.dispose]()
     await nothingHeld(face)
   })
@@ -180,21 +176,17 @@ describe('a stream', () => {
     using stream = await RawClient.connect(face.port)
     const events = 200_000
     stream.send(head(streamed), chunk(lines(events)), '0\r\n\r\n')
-    await until(
-      'it waits',
-      async () => face.admission.heldBytes > 0 && stream.socket.writableLength > 0,
-      5_000,
-    )
+    await until('it waits', async () => face.admission.heldBytes > 0 && stream.socket.writableLength > 0)
     using other = await RawClient.connect(face.port, '127.0.0.2')
     const before = face.admission.callers
     other.send(post(one))
-    await until('another is admitted', async () => face.admission.callers > before, 5_000)
+    await until('another is admitted', async () => face.admission.callers > before)
     // Its share, and the piece that was read before it could know.
     expect(face.admission.heldBytes).toBeLessThan(bound / 2 + 256 * KIB)
     expect(stream.socket.writableLength).toBeGreaterThan(10_000 * KIB)
     release()
     expect((await other.answer()).status).toBe(202)
-    await until('it is answered', async () => stream.answers.length > 0, 30_000)
+    await until('it is answered', async () => stream.answers.length > 0)
     expect((await stream.answer()).status).toBe(202)
     expect(JSON.parse((await stream.answer()).body)).toMatchObject({ accepted: events, rejected: 0 })
     await nothingHeld(face)
@@ -208,7 +200,7 @@ describe('a stream', () => {
     holder.send(head({ 'content-length': 100 * KIB }))
     using stream = await RawClient.connect(face.port)
     stream.send(head(streamed), chunk(lines(25)))
-    await until('25 are there', async () => face.admission.heldBytes > 170 * KIB, 5_000)
+    await until('25 are there', async () => face.admission.heldBytes > 170 * KIB)
     // What it holds back itself is not enough: a line that does not end.
     for (let piece = 0; piece < 5; piece++) stream.send(chunk('x'.repeat(50 * KIB)))
     const { status, headers, body } = await stream.answer()
@@ -229,7 +221,7 @@ describe('a stream', () => {
     await using face = await startFace({ limits: { maxInFlightBytes: 256 * KIB } })
     using holder = await RawClient.connect(face.port)
     holder.send(head({ 'content-length': 100 * KIB }))
-    await until('it is admitted', async () => face.admission.heldBytes > 100 * KIB, 5_000)
+    await until('it is admitted', async () => face.admission.heldBytes > 100 * KIB)
     using stream = await RawClient.connect(face.port)
     expect((await stream.send(head(streamed)).answer()).status).toBe(429)
   })

@@ -56,17 +56,13 @@ export class RawClient implements Disposable {
   }
 
   async answer(nth = 1): Promise<RawAnswer> {
-    await until(`answer ${nth} has come`, async () => this.answers.length >= nth, 10_000)
+    await until(`answer ${nth} has come`, async () => this.answers.length >= nth)
     return this.answers[nth - 1]!
   }
 
   /** The server has ended the connection. */
-  async closed(withinMs = 10_000): Promise<void> {
-    await until(
-      'the connection has ended',
-      async () => this.socket.readableEnded || this.socket.destroyed,
-      withinMs,
-    )
+  async closed(): Promise<void> {
+    await until('the connection has ended', async () => this.socket.readableEnded || this.socket.destroyed)
   }
 
   [Symbol.dispose](): void {

@@ -9,11 +9,11 @@ import { startFace } from './http-face.ts'
 
 const path = '/api/projections/lead_profile/repair'
 const repaired = { name: 'lead_profile', subjects: 1, changed: 1, failed: [] }
-const idleTimeoutMs = 300
+const idleTimeoutMs = 500
 
 type Repair = RepairOperations['repair']
 
-const faceWith = (repair: Repair) => startFace({ repair, http: { idleTimeoutMs } })
+const faceWith = (repair: Repair) => startFace({ repair })
 
 const subjects = JSON.stringify({ subjects: ['L-1'] })
 
@@ -41,12 +41,18 @@ describe('POST /api/projections/{name}/repair', () => {
   })
 
   it('is not cut off however long it takes, and is one document in the end', async () => {
-    await using face = await faceWith(async () => {
-      await delay(3 * idleTimeoutMs)
+    const { promise: isSeen, resolve: seen } = Promise.withResolvers<void>()
+    const repair: Repair = async () => {
+      await Promise.all([isSeen, delay(3 * idleTimeoutMs)])
       return repaired
-    })
+    }
+    await using face = await startFace({ repair, http: { idleTimeoutMs } })
     const response = await face.post(subjects, {}, path)
-    const text = await response.text()
+    let text = ''
+    for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+      text += piece
+      if (text.length > 3) seen()
+    }
     expect(text.length - text.trimStart().length).toBeGreaterThan(3)
     expect(JSON.parse(text)).toMatchObject(repaired)
   })

@@ -1,8 +1,8 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { setTimeout as delay } from 'node:timers/promises'
 import { createClient } from '@clickhouse/client'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { eventually } from '../../processes.ts'
 import { finished, Program } from '../../program.ts'
 
 const webinars = (from: number, count: number) =>
@@ -22,7 +22,7 @@ beforeAll(async () => {
     /\s+/,
   )
   jars = words[words.indexOf('-cp') + 1] ?? ''
-}, 240_000)
+})
 afterAll(() => program[Symbol.asyncDispose]())
 
 const send = async (events: object[]): Promise<void> => {
@@ -33,20 +33,6 @@ const send = async (events: object[]): Promise<void> => {
   })
   expect(response.status).toBe(202)
   await response.body?.cancel()
-}
-
-const until = async <T>(
-  look: () => Promise<T>,
-  isSo: (seen: T) => boolean,
-  withinMs = 45_000,
-): Promise<T> => {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const seen = await look()
-    if (isSo(seen)) return seen
-    if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms: ${JSON.stringify(seen)}`)
-    await delay(100)
-  }
 }
 
 const get = async <T>(path: string): Promise<T> =>
@@ -73,13 +59,13 @@ const described = async (group: string) => {
 describe("Kafka's own tools", () => {
   it('see where every reader stands, and how far behind it is while its process hangs', async () => {
     await send([...webinars(0, 100), ...webinars(0, 20)])
-    await until(reconciled, isRead)
-    const seen = await until(
+    await eventually(reconciled, isRead)
+    const seen = await eventually(
       () => described('embudo.lead_profile'),
       ({ offset }) => offset === 120,
     )
     expect(seen).toMatchObject({ end: 120, lag: 0 })
-    await until(
+    await eventually(
       () => described('embudo.events'),
       ({ offset, lag }) => offset === 120 && lag === 0,
     )
@@ -90,13 +76,14 @@ describe("Kafka's own tools", () => {
       expect(await described('embudo.lead_profile')).toMatchObject({ offset: 120, end: 150, lag: 30 })
       const list = () =>
         get<{ items: { name: string; state: string; oldestUnappliedSeconds: number }[] }>('/api/projections')
-      const { items } = await until(list, (all) => all.items.every(({ state }) => state === 'stalled'))
-      for (const item of items) expect(item.oldestUnappliedSeconds).toBeGreaterThanOrEqual(10)
+      await eventually(list, ({ items }) =>
+        items.every(({ state, oldestUnappliedSeconds: age }) => state === 'stalled' && age >= 10),
+      )
     } finally {
       await program.signal('worker', 'SIGCONT')
     }
-    await until(reconciled, isRead)
-    await until(
+    await eventually(reconciled, isRead)
+    await eventually(
       () => described('embudo.lead_profile'),
       ({ lag }) => lag === 0,
     )
@@ -107,7 +94,7 @@ describe('npx embudo reconcile', () => {
   const reconcile = () => finished(program.command('reconcile', '--partitions'))
 
   it('ends well while everything adds up', async () => {
-    await until(reconciled, isRead)
+    await eventually(reconciled, isRead)
     const ran = await reconcile()
     expect(ran).toMatchObject({ status: 0, stdout: expect.stringContaining('everything adds up') })
     for (const reader of ['lead_profile', 'webinar_stats', 'events']) expect(ran.stdout).toContain(reader)
@@ -145,11 +132,11 @@ describe('npx embudo reconcile', () => {
     } finally {
       await client.end()
     }
-    const health = await until(
+    await eventually(
       () => get<{ status: string; parts: Record<string, { detail?: string }> }>('/health'),
-      ({ parts }) => parts.completeness?.detail?.includes('lead_profile') === true,
+      ({ status, parts }) =>
+        status === 'degraded' && parts.completeness?.detail?.includes('lead_profile') === true,
     )
-    expect(health.status).toBe('degraded')
     const ran = await reconcile()
     expect(ran.status).toBe(1)
     expect(ran.stdout).toMatch(/lead_profile +embudo.leads:\d+ .*does not\n/)

@@ -50,7 +50,7 @@ const makeCase = async () => {
   }
 }
 
-describe('rows and position in one transaction', () => {
+describe('rows and position in one transaction', { timeout: 600_000 }, () => {
   it('gives the rows of a naive fold, whatever the history, the batches and the memory', async () => {
     await fc.assert(
       fc.asyncProperty(

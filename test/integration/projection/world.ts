@@ -19,7 +19,10 @@ import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lif
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
 import { pace } from '../../../src/projection/pace.ts'
 import { listProjections, type ProjectionItem } from '../../../src/projection/queries.ts'
+import { eventually } from '../../processes.ts'
 import { type Happened, leads } from './models.ts'
+
+export { eventually }
 
 const logger = pino({ level: 'silent' })
 
@@ -171,20 +174,6 @@ export const applied = async (
 
 export const statesOf = (consumers: readonly Consumer[]): string[] =>
   consumers.flatMap((consumer) => consumer.status().map(({ state }) => state))
-
-export const eventually = async <T>(
-  look: () => Promise<T>,
-  isSo: (seen: T) => boolean,
-  withinMs = 15_000,
-): Promise<T> => {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const seen = await look()
-    if (isSo(seen)) return seen
-    if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms: ${JSON.stringify(seen)}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}
 
 type Lost = 'request' | 'answer' | undefined
 

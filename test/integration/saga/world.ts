@@ -15,6 +15,9 @@ import { migrate } from '../../../src/postgres/migrate.ts'
 import { sagaIdOf } from '../../../src/saga/deterministic-id.ts'
 import { type SagaItem, showSaga } from '../../../src/saga/queries.ts'
 import { type SagaParts, startSagas } from '../../../src/saga/start.ts'
+import { eventually } from '../../processes.ts'
+
+export { eventually }
 
 const defaultPrefix = 'embudo.'
 export const catalog = catalogOf(generated)
@@ -136,26 +139,11 @@ interface Enrollment {
   readonly paymentMethod: string
 }
 
-/** Waits for a condition; fails with what was seen last. */
-export const eventually = async <T>(
-  look: () => Promise<T>,
-  isSo: (seen: T) => boolean,
-  withinMs = 20_000,
-): Promise<T> => {
-  const deadline = performance.now() + withinMs
-  for (;;) {
-    const seen = await look()
-    if (isSo(seen)) return seen
-    if (performance.now() > deadline) throw new Error(`not so within ${withinMs} ms: ${JSON.stringify(seen)}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}
-
-export const ended = (pool: Pool, enrollmentId: string, withinMs?: number): Promise<SagaItem | undefined> =>
+export const ended = (pool: Pool, enrollmentId: string, patienceMs?: number): Promise<SagaItem | undefined> =>
   eventually(
     () => showSaga(pool, sagaIdOf('enrollment', enrollmentId)),
     (saga) => saga !== undefined && saga.endedAt !== null,
-    withinMs,
+    patienceMs,
   )
 
 const command = async (url: string, sql: string): Promise<void> => {

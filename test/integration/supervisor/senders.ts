@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Started } from './started.ts'
 
 export interface Senders {
-  /** Ids that were answered with 202. */
+  /** Ids of events that were answered with 202. */
   readonly accepted: readonly string[]
   /** How requests ended: by status, or by the code of the error. */
   readonly outcomes: Readonly<Record<string, number>>
@@ -12,21 +12,25 @@ export interface Senders {
 
 /**
  * Clients at full speed, each with one request under way, that send again what was not accepted. `fresh`: a
- * connection for each request.
+ * connection for each request. `together`: events of one request.
  */
-export const startSenders = (to: Started, { senders = 8, fresh = false } = {}): Senders => {
+export const startSenders = (to: Started, { senders = 8, fresh = false, together = 1 } = {}): Senders => {
   const accepted: string[] = []
   const outcomes: Record<string, number> = {}
   const agent = new Agent({ keepAlive: !fresh })
   let isOver = false
   const run = async (sender: number) => {
     for (let n = 0; !isOver; n++) {
-      const id = `${sender}-${n}`
+      const ids = Array.from({ length: together }, (_, at) => `${sender}-${n}-${at}`)
       while (!isOver) {
-        const outcome = await post(to.address, agent, event(id))
+        const outcome = await post(
+          to.address,
+          agent,
+          together === 1 ? event(ids[0]!) : `[${ids.map(event).join()}]`,
+        )
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
         if (outcome === '202') {
-          accepted.push(id)
+          accepted.push(...ids)
           break
         }
         await delay(5)

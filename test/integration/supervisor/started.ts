@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { env } from 'node:process'
 import { createInterface } from 'node:readline'
@@ -10,7 +9,6 @@ import { type LogRecord, readLog } from '../../faults/whole-program/log-reader.t
 import { until } from '../../processes.ts'
 
 const main = join(import.meta.dirname, '../../../src/main.ts')
-const startPatienceMs = 60_000
 
 type Settings = Readonly<Record<string, string>>
 
@@ -34,6 +32,7 @@ export const surroundings = async (parts: EmbeddedAddresses): Promise<Surroundin
       CLICKHOUSE_URL: parts.clickhouseUrl,
       EMBUDO_TOPIC_PREFIX: `${name}.`,
       EMBUDO_PORT: '0',
+      EMBUDO_APPEND_TIMEOUT_MS: '60000',
     },
     log: () => readLog({ kafka: parts.kafkaBrokers, registry: parts.registryUrl }, [`${name}.leads`]),
     [Symbol.asyncDispose]: async () => {
@@ -46,6 +45,7 @@ export const surroundings = async (parts: EmbeddedAddresses): Promise<Surroundin
 /** `embudo start --roles ingest,query` as a process. Disposing ends it. */
 export class Started implements AsyncDisposable {
   readonly #child: ChildProcess
+  readonly #closed: Promise<void>
   /** Everything that it and its processes have printed. */
   said = ''
   readonly #serving = new Map<number, string>()
@@ -57,6 +57,7 @@ export class Started implements AsyncDisposable {
       env: { ...Object.fromEntries(inherited), ...settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
+    this.#closed = new Promise((closed) => this.#child.once('close', () => closed()))
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       if (stream !== null) createInterface({ input: stream }).on('line', (line) => this.#read(line))
     }
@@ -95,9 +96,9 @@ export class Started implements AsyncDisposable {
     this.#child.kill(signal)
   }
 
-  /** Its exit status, once it has ended. */
+  /** Its exit status, once it has ended and everything that it had to say has come. */
   async ended(): Promise<number | NodeJS.Signals | null> {
-    if (this.exit === null) await once(this.#child, 'exit')
+    await this.#closed
     return this.exit
   }
 
@@ -111,7 +112,7 @@ export class Started implements AsyncDisposable {
       if (this.exit !== null) throw new Error(`it ended with ${this.exit}:\n${this.said.slice(-4_000)}`)
       return holds()
     }
-    await until(what, still, startPatienceMs)
+    await until(what, still)
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

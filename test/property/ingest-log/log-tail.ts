@@ -2,7 +2,7 @@ import { type Consumer, Kafka, logLevel } from 'kafkajs'
 import type { EmbeddedAddresses } from '../../../src/embedded/start.ts'
 import { decoder, type LogRecord } from '../../faults/whole-program/log-reader.ts'
 
-const patienceMs = 60_000
+const patienceMs = 180_000
 
 /** What is being written, as another program reads it all along: kafkajs's own consumer, plain avsc. */
 export class LogTail implements AsyncDisposable {

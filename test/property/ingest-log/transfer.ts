@@ -85,7 +85,7 @@ export const pipeline = async (
   }
   const tooLong = setTimeout(
     () => done.reject(new Error(`${received.length} of ${answers} answers came`)),
-    30_000,
+    120_000,
   )
   try {
     await done.promise

@@ -175,7 +175,7 @@ describe('send, once more', () => {
     expect(await send(large, '--from-start')).toBe(1)
     await rm(`${large}.sending.json`)
     expect(await send(large, '--from-start')).toBe(1)
-  })
+  }, 180_000)
 
   it('keeps the ids of rows through new rows in between, and parts rows that are equal', async () => {
     await using server = await scriptedServer(allAccepted)

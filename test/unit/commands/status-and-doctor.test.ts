@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { configCommand } from '../../../src/commands/config.ts'
 import { commandContext } from '../../../src/commands/context.ts'
 import { checkDisk, checkNode, checkPackage } from '../../../src/commands/doctor/machine.ts'
@@ -14,8 +14,13 @@ import { scriptedServer } from './scripted-server.ts'
 let dataDir: string
 beforeEach(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'embudo-status-'))
+  // Whoever is asked here answers, however late.
+  vi.spyOn(AbortSignal, 'timeout').mockImplementation(() => new AbortController().signal)
 })
-afterEach(async () => await rm(dataDir, { recursive: true }))
+afterEach(async () => {
+  vi.restoreAllMocks()
+  await rm(dataDir, { recursive: true })
+})
 
 const parts = {
   kafka: '127.0.0.1:9092',
