@@ -117,7 +117,7 @@ export const touch = async (
   for await (const records of recordsWithin(log, gap, projection.topic, signal)) {
     await client.query(
       `insert into ${touchedTable(gap.behind)} select distinct unnest($1::text[]) on conflict do nothing`,
-      [records.map((record) => record.key?.toString('utf8') ?? '')],
+      [records.map(subjectOf)],
     )
   }
 }

@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg'
 import { type PartitionOf, type Position, readPositions } from '../../consumer/positions.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
+import { subjectOf } from '../../dead-letter/letters.ts'
 import { EmbudoError } from '../../define/error.ts'
 import type { Row } from '../../define/read-model.ts'
 import { duplicatesWithin } from '../../define/topic.ts'
@@ -171,8 +172,8 @@ const hasNoRow =
     (rows.get(subject) ?? null) === null && !unfoldable.has(subject) && (deletesUnknown || known.has(subject))
 
 const note = (records: readonly LogRecord[], subjects: ReadonlySet<string>, known: Set<string>): void => {
-  for (const { key } of records) {
-    const subject = key?.toString('utf8') ?? ''
+  for (const record of records) {
+    const subject = subjectOf(record)
     if (subjects.has(subject)) known.add(subject)
   }
 }
