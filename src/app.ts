@@ -170,6 +170,7 @@ const buildParts = async (
       ...{ log, pool, catalog, prefix, projections, sagas: sagaReaders(sagas, catalog) },
       countStored: storedCounts(clickhouse),
       stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
+      reconcileEveryMs: config.EMBUDO_RECONCILE_EVERY_MS,
     }),
   }
 }
@@ -323,7 +324,7 @@ const startWork = async (
   const feeds = stack.use(makeFeeds(log))
   const shared = { log, pool, feeds, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
-  const watching = { membership, logger, metrics, everyMs: config.EMBUDO_RECONCILE_EVERY_MS }
+  const watching = { membership, logger, metrics }
   stack.use(parts.watch.start({ ...watching, list: () => shownProjections(parts) }))
   if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions(shared))
   if (roles.has('project')) {
@@ -363,7 +364,7 @@ const healthOperations = (
           if (!answer.success) throw answer.error
         },
       },
-      { completeness: watch.concern },
+      watch.concerns,
     ),
   metrics: async () => ({
     contentType: metrics.registry.contentType,

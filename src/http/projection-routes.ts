@@ -17,6 +17,7 @@ export interface ProjectionOperations {
 interface Begin {
   readonly maxPerSecond?: number | null
   readonly switchesItself: boolean
+  readonly force: boolean
 }
 
 type GenerationItem = Omit<z.input<typeof generationSchema>, 'name'>
@@ -76,7 +77,10 @@ const generationSummarySchema = z.object({
   lag: z.number(),
   createdAt: z.string().meta({ format: 'date-time' }),
   liveAt: z.string().nullable().meta({ format: 'date-time' }),
-  error: z.string().nullable(),
+  error: z
+    .string()
+    .nullable()
+    .meta({ description: 'Why it cannot be looked after, or why a partition of it has stopped.' }),
   verified: z
     .object({ at: z.string().meta({ format: 'date-time' }), rows: z.number(), differences: z.number() })
     .nullable()
@@ -221,6 +225,10 @@ const beginSchema = z
   .strictObject({
     maxPerSecond: maxPerSecond.optional(),
     switch: z.enum(['auto', 'manual']).optional().meta({ description: 'Default auto: once found equal.' }),
+    force: z
+      .boolean()
+      .optional()
+      .meta({ description: 'Also of a topic that has lost its beginning: rows are made of the rest.' }),
   })
   .meta({ id: 'BeginRebuild' })
 
@@ -272,9 +280,10 @@ export const projectionRoutes = (operations: ProjectionOperations): Route[] => [
     },
     problems: [...problemsOfBodies, 404, 409, 503],
     handle: async ({ params: { name }, body }) => {
-      const { switch: how = 'auto', maxPerSecond } = valid(beginSchema, body)
+      const { switch: how = 'auto', maxPerSecond, force = false } = valid(beginSchema, body)
       const options = {
         switchesItself: how === 'auto',
+        force,
         ...(maxPerSecond === undefined ? {} : { maxPerSecond }),
       }
       return { status: 202, json: { name, ...(await operations.rebuild(name, options)) } }
