@@ -1,9 +1,9 @@
 import type { PoolClient } from 'pg'
 import type { Row } from '../../define/read-model.ts'
 import type { Measure } from '../../define/tally.ts'
-import { isRefusal } from './poison.ts'
 import { rowsSql } from './rows-sql.ts'
 import type { Table, TableColumn } from './table.ts'
+import { takenInParts } from './taken-in-parts.ts'
 
 /** How folded rows compare with those that the table has under their keys. */
 export interface Differences {
@@ -40,29 +40,12 @@ export const compareRows = async (
   table: ComparedTable,
   rows: readonly Row[],
 ): Promise<Differences> => {
-  let equal = 0
   const differing: DifferingRow[] = []
-  const refused: { row: Row; error: unknown }[] = []
-  const compare = async (some: readonly Row[]): Promise<void> => {
-    await client.query('savepoint compared')
-    try {
-      const found = await compareSome(client, table, some)
-      await client.query('release savepoint compared')
-      differing.push(...found)
-      equal += some.length - found.length
-    } catch (error) {
-      if (!isRefusal(error) && !(error instanceof TypeError)) throw error
-      await client.query('rollback to savepoint compared')
-      if (some.length === 1) refused.push({ row: some[0]!, error })
-      else {
-        const half = some.length >> 1
-        await compare(some.slice(0, half))
-        await compare(some.slice(half))
-      }
-    }
-  }
-  for (let at = 0; at < rows.length; at += rowsAtOnce) await compare(rows.slice(at, at + rowsAtOnce))
-  return { equal, differing, refused }
+  const refused = await takenInParts(client, rows, rowsAtOnce, async (some) => {
+    differing.push(...(await compareSome(client, table, some)))
+  })
+  const equal = rows.length - differing.length - refused.length
+  return { equal, differing, refused: refused.map(({ item: row, error }) => ({ row, error })) }
 }
 
 const rowsAtOnce = 1_000

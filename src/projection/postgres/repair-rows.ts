@@ -1,5 +1,11 @@
 import type { Pool, PoolClient } from 'pg'
-import { type PartitionOf, type Position, readPositions } from '../../consumer/positions.ts'
+import {
+  lockPosition,
+  type PartitionOf,
+  type Position,
+  readPositions,
+  seizePosition,
+} from '../../consumer/positions.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
 import { subjectOf } from '../../dead-letter/letters.ts'
 import { EmbudoError } from '../../define/error.ts'
@@ -11,11 +17,11 @@ import { transaction } from '../../postgres/transaction.ts'
 import type { PostgresProjection } from '../definition.ts'
 import { compareRows } from './differences.ts'
 import { openLetters } from './open-letters.ts'
-import { emptyCaches, lockPosition } from './out-of-band.ts'
 import { openHistory } from './partition-history.ts'
 import { keyOf, type Refold, refold } from './refold.ts'
 import { rowsSql } from './rows-sql.ts'
 import { type Table, tableOf } from './table.ts'
+import { takenInParts } from './taken-in-parts.ts'
 
 export interface RepairRowsParts {
   readonly pool: Pool
@@ -141,7 +147,7 @@ const repairSome = async (
       deleted,
       failed,
     })
-    if (changed > 0) await emptyCaches(client, of)
+    if (changed > 0) await seizePosition(client, of)
     return { known, changed, failed }
   })
 }
@@ -197,20 +203,22 @@ const replaceRows = async (
   const measures = projection.kind === 'tally' ? projection.measures : undefined
   const { differing, refused } = await compareRows(client, { ...table, measures }, rows)
   for (const { row, error } of refused) failed.set(keyOf(keyColumns, row), error)
-  let changed = differing.length
-  for (const some of inParts(differing, rowsPerStatement)) {
+  const columns = table.columns.map(({ quoted }) => quoted).join(', ')
+  const keys = table.keys.map(({ quoted }) => quoted).join(', ')
+  const set = table.others.map(({ quoted }) => `${quoted} = excluded.${quoted}`).join(', ')
+  const violating = await takenInParts(client, differing, rowsPerStatement, async (some) => {
     const { source, values } = rowsSql(
       table.columns,
-      [...some].map(({ row }) => row),
+      some.map(({ row }) => row),
     )
-    const columns = table.columns.map(({ quoted }) => quoted).join(', ')
-    const set = table.others.map(({ quoted }) => `${quoted} = excluded.${quoted}`).join(', ')
     await client.query(
       `insert into ${table.name} (${columns}) select ${columns} from ${source}
-       on conflict (${table.keys.map(({ quoted }) => quoted).join(', ')}) do ${set === '' ? 'nothing' : `update set ${set}`}`,
+       on conflict (${keys}) do ${set === '' ? 'nothing' : `update set ${set}`}`,
       values,
     )
-  }
+  })
+  for (const { item, error } of violating) failed.set(keyOf(keyColumns, item.row), error)
+  let changed = differing.length - violating.length
   if (deleted.length > 0) {
     const { rowCount } = await client.query(
       `delete from ${table.name} where ${table.keys[0]!.quoted} = any($1::text[])`,
