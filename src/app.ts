@@ -177,6 +177,7 @@ const buildParts = async (
       ...{ log, pool, catalog, prefix, projections, sagas: sagaReaders(sagas, catalog) },
       countStored: storedCounts(clickhouse),
       stalledAfterMs: config.EMBUDO_STALLED_AFTER_MS,
+      reconcileEveryMs: config.EMBUDO_RECONCILE_EVERY_MS,
     }),
   }
 }
@@ -336,7 +337,7 @@ const startWork = async (
   const feeds = stack.use(makeFeeds(log))
   const shared = { log, pool, feeds, codec, catalog, corrections, prefix, membership, logger }
   const observe = batchObserver(metrics, tracing)
-  const watching = { membership, logger, metrics, everyMs: config.EMBUDO_RECONCILE_EVERY_MS }
+  const watching = { membership, logger, metrics }
   stack.use(parts.watch.start({ ...watching, list: () => shownProjections(parts) }))
   if (config.EMBUDO_MIRROR_OFFSETS) stack.use(mirrorPositions(shared))
   if (roles.has('project')) {
@@ -383,7 +384,7 @@ const healthOperations = (
           if (!answer.success) throw answer.error
         },
       },
-      { completeness: watch.concern, corrections: async () => corrections.concern() },
+      { ...watch.concerns, corrections: async () => corrections.concern() },
     ),
   metrics: async () => ({
     contentType: metrics.registry.contentType,

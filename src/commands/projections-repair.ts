@@ -65,11 +65,18 @@ const repair = async (name: string, options: Options, context: CommandContext): 
     const took = span(seconds * 1_000)
     const told = `${name}: ${count(changed)} rows of ${count(subjects)} subjects were not what the log says`
     printLine(context, `${green('repaired')}  ${told}, ${took}`)
-    for (const { key, detail } of failed) printLine(context, `not repaired  ${key}: ${detail}`)
+    for (const failure of failed) printLine(context, notRepaired(failure))
   }
-  if (failed.length > 0) {
-    throw new EmbudoError('repair_incomplete', `${count(failed.length)} rows cannot be folded or stored`)
-  }
+  expectRepaired(failed)
+}
+
+export const notRepaired = ({ key, detail }: { readonly key: string; readonly detail: string }): string =>
+  `not repaired  ${key}: ${detail}`
+
+/** Throws `repair_incomplete` where rows were left as they are. */
+export const expectRepaired = ({ length }: readonly unknown[]): void => {
+  if (length > 0)
+    throw new EmbudoError('repair_incomplete', `${count(length)} rows cannot be folded or stored`)
 }
 
 const whatOf = ({ subject, from, to }: Options): object => {

@@ -3,7 +3,7 @@ import type { AddCommand, CommandContext } from './context.ts'
 import { jsonOption, urlOption, wholeNumber } from './options.ts'
 import { coloursOf, count, printJson, printTable } from './output.ts'
 import { changeProjection } from './projections/generations.ts'
-import { describeRebuild, fetchProjections } from './projections/listing.ts'
+import { describeGeneration, describeRebuild, fetchProjections } from './projections/listing.ts'
 import { type RebuildOptions, rebuildProjection } from './projections/rebuild.ts'
 import { verifyProjection } from './projections/verify.ts'
 import { addCheck } from './projections-check.ts'
@@ -32,6 +32,7 @@ export const projectionsCommand: AddCommand = (program, context) => {
   )
     .option('--hold', 'leave it to `switch` to show it')
     .option('--max-per-second <records>', 'no faster than this', wholeNumber(1, maxPerSecond))
+    .option('--force', 'also of a topic that has lost its beginning: its rows are made of the rest')
     .option('--no-wait', 'begin it and return')
     .action((name: string, options: RebuildOptions) => rebuildProjection(name, options, context))
   ofOne(
@@ -110,7 +111,7 @@ const list = async (options: Options, context: CommandContext): Promise<void> =>
       colour(state),
       lag === undefined || lag === null ? '-' : count(lag),
       rebuild ? describeRebuild(rebuild) : dim('-'),
-      generations?.map(({ generation, state }) => `${generation} ${state}`).join(', ') || dim('-'),
+      generations?.map(describeGeneration).join(', ') || dim('-'),
     ]),
   )
 }

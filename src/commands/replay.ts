@@ -8,12 +8,12 @@ import { type OpenHistory, openHistory } from './open-history.ts'
 import { jsonOption, positiveNumber } from './options.ts'
 import { count } from './output.ts'
 import { progressBar } from './progress.ts'
-import { instant } from './projections-repair.ts'
+import { expectRepaired, instant } from './projections-repair.ts'
 import { type FilterOptions, filterOf } from './replay/filter.ts'
 import { pacer } from './replay/pacer.ts'
 import { offsets, type PartitionRange, type RangeOptions, rangesOf } from './replay/range.ts'
 import { follow, type Run, readRanges } from './replay/read-ranges.ts'
-import { goOn, printSummary } from './replay/summary.ts'
+import { failuresIn, goOn, printSummary, type Summary } from './replay/summary.ts'
 import type { Target } from './replay/target.ts'
 import { toOutput } from './replay/to-output.ts'
 import { toProjection } from './replay/to-projection.ts'
@@ -85,6 +85,7 @@ const replay = async (name: string, options: Options, context: CommandContext): 
   const startedAt = context.now()
   const pace = pacer(options.rate, context)
   const isWanted = filterOf(options, history.codec)
+  let more: Summary['more'] = {}
   let [passed, replayed] = [0, 0]
   try {
     for await (const { partition, records } of runsOf(history.log, topic, ranges, options, context.signal)) {
@@ -103,7 +104,7 @@ const replay = async (name: string, options: Options, context: CommandContext): 
       if (context.signal.aborted) break
     }
     const isComplete = !context.signal.aborted || options.follow === true
-    const more = isComplete ? await target.end() : {}
+    if (isComplete) more = await target.end()
     bar.stop()
     const ms = context.now() - startedAt
     const out = { ...context, stdout: isToOutput ? context.stderr : context.stdout }
@@ -115,6 +116,7 @@ const replay = async (name: string, options: Options, context: CommandContext): 
     context.stderr.write(`${goOn('to go on where it failed:', places)}\n`)
     throw cause
   }
+  expectRepaired(failuresIn(more))
 }
 
 const interrupted = (places: ReadonlyMap<number, number>, cause?: unknown): EmbudoError =>

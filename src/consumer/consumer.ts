@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Logger } from 'pino'
 import { topicName } from '../define/catalog.ts'
-import { EmbudoError, isRetriable, messageOf } from '../define/error.ts'
+import { messageOf } from '../define/error.ts'
 import { duplicatesWithin, type TopicDefinition } from '../define/topic.ts'
 import type { Log } from '../log/port.ts'
 import { boundsOf } from './bounds.ts'
@@ -10,8 +10,9 @@ import type { DistinctBatch } from './distinct.ts'
 import type { Feeds } from './feeds.ts'
 import { verifyMark } from './mark.ts'
 import type { Membership } from './membership.ts'
+import { isPassing } from './passing.ts'
 import { type PartitionOf, type Position, raiseEpoch } from './positions.ts'
-import { type PartitionStatus, reportStatus } from './status.ts'
+import { type PartitionStatus, statusReports } from './status.ts'
 import { keepTopicConstants, type TopicConstants } from './topic-constants.ts'
 
 export type { PartitionStatus } from './status.ts'
@@ -115,13 +116,19 @@ const superviseTask = (
   const { signal } = abort
   const random = parts.random ?? Math.random
   let status: PartitionStatus = { ...of, state: 'starting', error: undefined }
+  const report = statusReports(parts.pool, parts.membership.worker, signal)
   const become = (state: PartitionStatus['state'], error?: unknown): void => {
     status = { ...of, state, error: error === undefined ? undefined : messageOf(error) }
-    reportStatus(parts.pool, parts.membership.worker, status).catch(() => {})
+    report(status)
   }
 
+  let failures = 0
+  let reached = 0
   const attempt = async (): Promise<void> => {
     const position = await takeOver(parts, of, signal)
+    // Connections that are lost again and again hold nobody up who gets on in between.
+    if (position.nextOffset > reached) failures = 0
+    reached = position.nextOffset
     become('running')
     const ending = new AbortController()
     const ends = AbortSignal.any([signal, ending.signal])
@@ -135,7 +142,7 @@ const superviseTask = (
   }
 
   const supervise = async (): Promise<void> => {
-    for (let failures = 0; !signal.aborted; failures++) {
+    for (; !signal.aborted; failures++) {
       const startedAt = performance.now()
       try {
         await attempt()
@@ -184,20 +191,6 @@ const partitionsOf = async (
     ),
   )
   return partitions.flat()
-}
-
-/** Postgres's and the system's own errors of lost connections; ours say it themselves. */
-const isPassing = (error: unknown): boolean => {
-  // A broker that has just started may not know its topics yet. One that was made again is told by its mark.
-  if (error instanceof EmbudoError) return isRetriable(error) || error.code === 'topic_unknown'
-  const code = (error as { code?: unknown } | null)?.code
-  if (typeof code === 'string') {
-    return (
-      /^(08|40|53|55P03|57|58)/.test(code) ||
-      /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code)
-    )
-  }
-  return /connection|terminat|timeout|socket/i.test(messageOf(error))
 }
 
 const aborted = (signal: AbortSignal): Promise<void> =>

@@ -143,6 +143,19 @@ export const movedTo = (position: Position, { nextOffset, mark }: Advance): Posi
 })
 
 /**
+ * Nothing moves to the end of the caller's transaction: for whoever may have to write rows out of band, and seizes the
+ * position where it does. Undefined where nobody has read the partition yet.
+ */
+export const lockPosition = async (client: Sql, of: PartitionOf): Promise<Position | undefined> => {
+  const { rows } = await client.query<StoredPosition>(
+    `select next_offset, epoch, mark from embudo.positions
+     where reader = $1 and generation = $2 and topic = $3 and partition = $4 for update`,
+    [of.reader, of.generation, of.topic, of.partition],
+  )
+  return positionIn(rows, of)
+}
+
+/**
  * For whoever writes rows out of band, inside its transaction, which must commit synchronously: locks the position to
  * the transaction's end and raises its epoch, so that the reader's next write is refused and it starts anew with empty
  * caches. Undefined where nobody has read the partition yet.
@@ -153,9 +166,14 @@ export const seizePosition = async (client: Sql, of: PartitionOf): Promise<Posit
      where reader = $1 and generation = $2 and topic = $3 and partition = $4 returning next_offset, epoch, mark`,
     [of.reader, of.generation, of.topic, of.partition],
   )
-  const { reader, generation, topic, partition } = of
-  return rows[0] === undefined ? undefined : { reader, generation, topic, partition, ...fromStored(rows[0]) }
+  return positionIn(rows, of)
 }
+
+const positionIn = (
+  [row]: readonly StoredPosition[],
+  { reader, generation, topic, partition }: PartitionOf,
+): Position | undefined =>
+  row === undefined ? undefined : { reader, generation, topic, partition, ...fromStored(row) }
 
 export const positionMoved = ({
   reader,

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { PartitionOf } from './positions.ts'
 
@@ -6,8 +7,40 @@ export interface PartitionStatus extends PartitionOf {
   readonly error: string | undefined
 }
 
-/** For people to look at; nothing decides by it. */
-export const reportStatus = async (pool: Pool, worker: string, status: PartitionStatus): Promise<void> => {
+/**
+ * Writes down what becomes of a partition, for people to look at: nothing decides by it. The latest is tried again
+ * until it is there, since a partition that has failed says so once.
+ */
+export const statusReports = (
+  pool: Pool,
+  worker: string,
+  signal: AbortSignal,
+  retryMs = 500,
+): ((status: PartitionStatus) => void) => {
+  let latest: PartitionStatus | undefined
+  let isReporting = false
+  const report = async (): Promise<void> => {
+    isReporting = true
+    while (latest !== undefined) {
+      const told = latest
+      try {
+        await write(pool, worker, told)
+        if (latest === told) latest = undefined
+      } catch {
+        await delay(retryMs, undefined, { signal }).catch(() => {})
+        // Whoever has the partition then tells of it.
+        if (signal.aborted) break
+      }
+    }
+    isReporting = false
+  }
+  return (status) => {
+    latest = status
+    if (!isReporting) void report()
+  }
+}
+
+const write = async (pool: Pool, worker: string, status: PartitionStatus): Promise<void> => {
   await pool.query(
     `insert into embudo.partition_status (reader, generation, topic, partition, worker, state, error)
      values ($1, $2, $3, $4, $5, $6, $7)

@@ -33,6 +33,13 @@ type NotPersonal<C extends Columns> = {
   [K in keyof C]: RowOf<C>[K] extends Personal<string> | null ? 'a tally takes no personal data' : C[K]
 }
 
+/** Rows of a batch come together by the texts of their keys: one value must not have two. */
+type ExactKeys<C extends Columns> = {
+  [K in keyof C]: C[K] extends `${'numeric' | 'timestamptz' | 'double precision'}${string}primary key${string}`
+    ? 'a key of a tally is text, a whole number or a boolean'
+    : C[K]
+}
+
 /** Text and instants have an order and no sum; a least and a greatest of nothing is null. */
 type MeasureOf<C> =
   | (C extends `${'integer' | 'bigint' | 'double precision' | 'numeric'}${string}` ? 'sum' : never)
@@ -42,7 +49,7 @@ interface TallyInput<Name extends TopicName, C extends Columns, Count> {
   readonly name: string
   readonly version: number
   readonly topic: TopicDefinition<Name>
-  readonly columns: C & NotPersonal<C>
+  readonly columns: C & NotPersonal<C> & ExactKeys<C>
   readonly measures: { readonly [K in Exclude<keyof C, KeyColumn<C>>]: MeasureOf<C[K]> }
   /** What an event adds: the key and any of the measures; null adds nothing. */
   readonly count: Count & ByEvent<Name, C, Count>

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import * as z from 'zod'
 import { EmbudoError } from '../define/error.ts'
 import { endAnswer } from './end-answer.ts'
+import { storeUnavailable } from './store-unavailable.ts'
 
 /** RFC 9457, with a stable code. */
 export interface Problem {
@@ -102,7 +103,8 @@ export const problem = (
 })
 
 /** What the caller may know of an error: of one that nobody foresaw, nothing but its request's id. */
-export const problemOf = (error: unknown): Problem => {
+export const problemOf = (thrown: unknown): Problem => {
+  const error = storeUnavailable(thrown) ?? thrown
   if (!(error instanceof EmbudoError))
     return problem(500, 'internal', 'an unexpected error; the log of the server has it')
   const status = error.facts.invalid === true ? 422 : statusOf(error.code, error.retriable)

@@ -10,11 +10,13 @@ export const transaction = <T>(
   work: (client: PoolClient) => Promise<T>,
   synchronousCommit: 'on' | 'off' = 'on',
 ): Promise<T> =>
-  within(
-    pool,
-    `begin; set local synchronous_commit = ${synchronousCommit}; set local idle_in_transaction_session_timeout = '15s'`,
-    work,
-  )
+  within(pool, `begin; set local synchronous_commit = ${synchronousCommit}; ${losesItsLocks}`, work)
+
+/** A trial: what `work` writes is taken back, and its locks end as those of a transaction do. */
+export const rolledBack = <T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> =>
+  within(pool, `begin; ${losesItsLocks}`, work, 'rollback')
+
+const losesItsLocks = `set local idle_in_transaction_session_timeout = '15s'`
 
 /** All that `work` reads is of one moment. It holds no locks: it may do other things in between. */
 export const snapshot = <T>(pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> =>
@@ -24,7 +26,12 @@ export const snapshot = <T>(pool: Pool, work: (client: PoolClient) => Promise<T>
     work,
   )
 
-const within = async <T>(pool: Pool, begin: string, work: (client: PoolClient) => Promise<T>): Promise<T> => {
+const within = async <T>(
+  pool: Pool,
+  begin: string,
+  work: (client: PoolClient) => Promise<T>,
+  end: 'commit' | 'rollback' = 'commit',
+): Promise<T> => {
   const client = await pool.connect()
   let broken: Error | undefined
   // Without a listener, a connection that the server ends while we hold it would end the process.
@@ -35,7 +42,7 @@ const within = async <T>(pool: Pool, begin: string, work: (client: PoolClient) =
   try {
     await client.query(begin)
     const answer = await work(client)
-    await client.query('commit')
+    await client.query(end)
     return answer
   } catch (error) {
     await client.query('rollback').catch((failed: Error) => {

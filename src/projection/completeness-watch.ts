@@ -66,16 +66,28 @@ export const watchCompleteness = (parts: CompletenessWatchParts): CompletenessWa
   const work = startSoleWork({ name: 'reconcile', everyMs, work: look, rest }, parts)
   return {
     // Where looking fails for long, an alarm must tell of that, and not go by what once was.
-    last: () => (nowMs() - lookedAt > 4 * everyMs + 60_000 ? undefined : last),
+    last: () => (nowMs() - lookedAt > staleAfterMs(everyMs) ? undefined : last),
     [Symbol.asyncDispose]: () => work[Symbol.asyncDispose](),
   }
 }
 
-/** What the last look of any process found amiss, in a sentence; undefined where everything adds up. */
-export const completenessConcern = async (pool: Pick<Pool, 'query'>): Promise<string | undefined> => {
-  const { rows } = await pool.query<{ mismatches: readonly Alarm[] }>(
-    'select mismatches from embudo.reconciliation',
+/** One look may be missed, and may take long. */
+const staleAfterMs = (everyMs: number): number => 4 * everyMs + 60_000
+
+/**
+ * What the last look of any process found amiss, in a sentence; undefined where everything adds up. One that is too
+ * long ago says nothing of what is so now.
+ */
+export const completenessConcern = async (
+  pool: Pick<Pool, 'query'>,
+  everyMs: number,
+): Promise<string | undefined> => {
+  const { rows } = await pool.query<{ mismatches: readonly Alarm[]; at: Date; isStale: boolean }>(
+    `select mismatches, at, at < now() - $1 * interval '1 millisecond' as "isStale" from embudo.reconciliation`,
+    [staleAfterMs(everyMs)],
   )
+  if (rows[0]?.isStale)
+    return `nobody has looked since ${rows[0].at.toISOString()}: a worker does, and its log says why it cannot`
   const [first, ...others] = rows[0]?.mismatches ?? []
   if (first === undefined) return undefined
   const more = others.length === 0 ? '' : ` (and ${others.length} more)`

@@ -1,3 +1,4 @@
+import { boundsOf } from '../consumer/bounds.ts'
 import { distinct } from '../consumer/distinct.ts'
 import { identityHash } from '../consumer/identity-hash.ts'
 import type { Position } from '../consumer/positions.ts'
@@ -45,8 +46,8 @@ export async function* recordsWithin(
   definition: TopicDefinition,
   signal: AbortSignal,
 ): AsyncGenerator<readonly LogRecord[], void, void> {
-  const bounds = (await log.bounds(topic)).find((candidate) => candidate.partition === partition)
-  if (bounds === undefined || bounds.end < to || bounds.start > from) {
+  const bounds = await boundsOf(log, topic, partition)
+  if (bounds.end < to || bounds.start > from) {
     throw new EmbudoError(
       'log_changed',
       `${topic}:${partition} no longer has the records ${from} to ${to - 1}, which one generation has applied`,

@@ -24,8 +24,9 @@ export interface Generation {
   readonly switchesItself: boolean
   /** How it compared with the live one. */
   readonly verified: Verified | null
-  /** Why it could not be fed the last time. */
+  /** Why it could not be looked after the last time, and by which process. */
   readonly error: string | null
+  readonly errorOf: string | null
   readonly samples: readonly Sample[]
   /** When this was read, by Postgres's clock, as those of the samples are. */
   readonly asOfMs: number
@@ -45,7 +46,7 @@ export const listGenerations = async (pool: Pool): Promise<Generation[]> => {
   const { rows } = await pool.query<Generation & { target: string }>(
     `select projection, generation, version, state, created_at as "createdAt", live_at as "liveAt",
        previous_at as "previousAt", target, paused, max_per_second as "maxPerSecond",
-       switches_itself as "switchesItself", verified, error, samples,
+       switches_itself as "switchesItself", verified, error, error_of as "errorOf", samples,
        (extract(epoch from clock_timestamp()) * 1000)::double precision as "asOfMs"
      from embudo.generations where dropped_at is null order by projection, generation`,
   )
@@ -71,6 +72,8 @@ export interface RebuildOptions {
   readonly maxPerSecond?: number | null
   /** Whether it becomes the live one by itself. Default true. */
   readonly switchesItself?: boolean
+  /** Also of a topic that has lost its beginning: its rows are what the rest of the log makes of them. */
+  readonly force?: boolean
 }
 
 /**
@@ -118,7 +121,7 @@ export const wasBegun = async (pool: Pool, projection: string, version: number):
 }
 
 export type GenerationChange = Partial<
-  Pick<Generation, 'paused' | 'maxPerSecond' | 'switchesItself' | 'verified' | 'error'>
+  Pick<Generation, 'paused' | 'maxPerSecond' | 'switchesItself' | 'verified' | 'error' | 'errorOf'>
 >
 
 const columnOf: Readonly<Record<keyof GenerationChange, string>> = {
@@ -127,6 +130,7 @@ const columnOf: Readonly<Record<keyof GenerationChange, string>> = {
   switchesItself: 'switches_itself',
   verified: 'verified',
   error: 'error',
+  errorOf: 'error_of',
 }
 
 export const changeGeneration = async (
@@ -141,6 +145,23 @@ export const changeGeneration = async (
     generation,
     ...names.map((name) => change[name]),
   ])
+}
+
+/** As `ttlMs` in consumer/membership.ts: who has not been seen for as long is dead. */
+const deadAfterMs = 8_000
+
+/** For a process that can look after it: what another one that lives could not is left to that one. */
+export const clearError = async (
+  pool: Pool,
+  { projection, generation }: Pick<Generation, 'projection' | 'generation'>,
+  worker: string,
+): Promise<void> => {
+  await pool.query(
+    `update embudo.generations set error = null, error_of = null
+     where projection = $1 and generation = $2 and (coalesce(error_of, $3) = $3 or not exists (
+       select from embudo.workers where id = error_of and seen_at >= now() - $4 * interval '1 millisecond'))`,
+    [projection, generation, worker, deadAfterMs],
+  )
 }
 
 const samplesMs = 10_000

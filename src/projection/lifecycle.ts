@@ -39,7 +39,7 @@ export interface GenerationItem {
 
 /** What an operator does with a projection. Each throws `unknown_projection` and `not_rebuildable`. */
 export interface Lifecycle {
-  /** Begins a generation beside the live one. Throws `rebuild_running`, `log_beginning_lost`. */
+  /** Begins a generation beside the live one. Throws `rebuild_running`, `log_beginning_lost` unless forced. */
   rebuild(name: string, options?: RebuildOptions): Promise<GenerationItem>
   /**
    * Compares the live generation with the one that is building, or with the previous one. Throws
@@ -48,10 +48,11 @@ export interface Lifecycle {
   verify(name: string, signal: AbortSignal): Promise<Verified>
   /**
    * Makes the newer generation the live one. Where it is already, nothing is changed. Throws `nothing_to_switch`,
-   * and `generation_behind` where it lacks what is read now.
+   * `generation_behind` where it lacks what is read now, and `switch_disturbed` (retriable) where readers or another
+   * switch were in the way.
    */
   switch(name: string): Promise<GenerationItem>
-  /** Back to the older one, under the same conditions. Throws `nothing_to_roll_back`, `generation_behind`. */
+  /** Back to the older one, under the same conditions. Throws `nothing_to_roll_back`, and what `switch` does. */
   rollback(name: string): Promise<GenerationItem>
   /** Of the building one, or else of the live one. */
   pause(name: string): Promise<GenerationItem>
@@ -84,14 +85,16 @@ export const projectionLifecycle = (parts: LifecycleParts): Lifecycle => {
     const change = { projection: name, from: live.generation, to: to.generation, kind }
     // One that is far behind is refused before anything stands still.
     const missing = await recordsBehind(pool, name, { ahead: live.generation, behind: to.generation })
-    if (missing > farRecords || !(await switchGeneration(pool, change))) throw behind(name, live, to)
+    const outcome = missing > farRecords ? 'behind' : await switchGeneration(pool, change)
+    if (outcome === 'behind') throw behind(name, live, to)
+    if (outcome === 'disturbed') throw disturbed(name, to)
     return await itemNow(name, to.generation)
   }
 
   return {
     async rebuild(name, options) {
       const { projection } = await found(name)
-      const target = await targetOf(parts, projection)
+      const target = await targetOf(parts, projection, options)
       const generation = await beginGeneration(pool, name, projection.version, target, options)
       return await itemNow(name, generation)
     },
@@ -141,8 +144,8 @@ export const projectionLifecycle = (parts: LifecycleParts): Lifecycle => {
     },
 
     async resume(name, { maxPerSecond } = {}) {
-      const { live, building } = await found(name)
-      for (const generation of [live, building])
+      const { live, building, previous } = await found(name)
+      for (const generation of [live, building, previous])
         if (generation?.paused) await changeGeneration(pool, generation, { paused: false })
       const resumed = building ?? live
       if (maxPerSecond !== undefined) await changeGeneration(pool, resumed, { maxPerSecond })
@@ -197,21 +200,29 @@ const behind = (name: string, live: Generation, { generation }: Generation): Emb
     { facts: { projection: name, generation, live: live.generation } },
   )
 
-/** How many records the log holds for it. Throws `log_beginning_lost` where a rebuild would lack some. */
+const disturbed = (name: string, { generation }: Generation): EmbudoError =>
+  new EmbudoError(
+    'switch_disturbed',
+    `generation ${generation} of ${name} is not shown: somebody reads the one that is, or switches too, and did not let go of it in time; try again`,
+    { facts: { projection: name, generation }, retriable: true },
+  )
+
+/** How far the log reaches for it, in offsets. Throws `log_beginning_lost` where a rebuild would lack some. */
 export const targetOf = async (
   parts: Pick<LifecycleParts, 'log' | 'catalog' | 'prefix'>,
   projection: Projection,
+  { force = false }: Pick<RebuildOptions, 'force'> = {},
 ): Promise<number> => {
   const bounds = await boundsOf(parts, projection)
   for (const [topic, partitions] of bounds) {
     const lost = partitions.find(({ start }) => start > 0)
-    if (lost === undefined) continue
+    if (lost === undefined || force) continue
     throw new EmbudoError(
       'log_beginning_lost',
-      `partition ${lost.partition} of ${topic} begins at offset ${lost.start}: a rebuild would lack what was before`,
+      `partition ${lost.partition} of ${topic} begins at offset ${lost.start}: a rebuild would lack what was before. With "force" it is made of the rest`,
     )
   }
-  return [...bounds.values()].flat().reduce((sum, { start, end }) => sum + end - start, 0)
+  return [...bounds.values()].flat().reduce((sum, { end }) => sum + end, 0)
 }
 
 /** Whether it is near enough to the log's end to be compared with the live one, and switched to. */

@@ -12,6 +12,7 @@ import type { GenerationKind } from './generation-kind.ts'
 import {
   beginGeneration,
   changeGeneration,
+  clearError,
   droppable,
   ensureFirstGeneration,
   type Generation,
@@ -127,6 +128,9 @@ export const startProjections = async (
   }
 }
 
+/** What is done for a generation; each can fail by itself. `follow` is to begin the one of a raised version. */
+type Work = 'feed' | 'follow' | 'finish'
+
 /** One projection, with what feeds its generations here. */
 class Managed {
   readonly projection: Projection
@@ -134,8 +138,8 @@ class Managed {
   readonly #parts: ManagerParts
   readonly #logger: Logger
   readonly #consumers = new Map<number, Consumer>()
-  /** How often in a row each generation could not be looked after. */
-  readonly #failures = new Map<number, number>()
+  /** How often in a row each kind of work for a generation has failed, by its number. */
+  readonly #failures = new Map<number, Map<Work, number>>()
 
   constructor(projection: Projection, kind: GenerationKind, parts: ManagerParts) {
     this.projection = projection
@@ -172,9 +176,10 @@ class Managed {
       try {
         await this.#limit(generation)
         await this.#start(generation)
+        await this.#succeeded('feed', generation)
       } catch (error) {
         problems.push(error)
-        await this.#failed(generation, error)
+        await this.#failed('feed', generation, error)
       }
     }
     if (problems.length > 0) throw problems[0]
@@ -184,21 +189,25 @@ class Managed {
     if (this.#consumers.has(generation.generation)) return
     await this.#kind.prepare(generation.generation, generation.state === 'live')
     this.#consumers.set(generation.generation, await this.#kind.start(generation.generation))
-    await this.#succeeded(generation)
   }
 
   /** What trying again does not mend is shown at once, and what might pass when it has not. */
-  async #failed(generation: Generation, error: unknown): Promise<void> {
-    const failures = (this.#failures.get(generation.generation) ?? 0) + 1
-    this.#failures.set(generation.generation, failures)
-    const isLasting = error instanceof EmbudoError && !isRetriable(error)
-    if (isLasting || failures >= 3)
-      await changeGeneration(this.#parts.pool, generation, { error: messageOf(error) })
+  async #failed(work: Work, generation: Generation, problem: unknown): Promise<void> {
+    const failing = this.#failures.get(generation.generation) ?? new Map<Work, number>()
+    this.#failures.set(generation.generation, failing)
+    const failures = (failing.get(work) ?? 0) + 1
+    failing.set(work, failures)
+    const error = messageOf(problem)
+    const isLasting = problem instanceof EmbudoError && !isRetriable(problem)
+    if ((isLasting || failures >= 3) && generation.error !== error)
+      await changeGeneration(this.#parts.pool, generation, { error, errorOf: this.#parts.membership.worker })
   }
 
-  async #succeeded(generation: Generation): Promise<void> {
-    this.#failures.delete(generation.generation)
-    if (generation.error !== null) await changeGeneration(this.#parts.pool, generation, { error: null })
+  async #succeeded(work: Work, generation: Generation): Promise<void> {
+    const failing = this.#failures.get(generation.generation)
+    failing?.delete(work)
+    if (generation.error === null || (failing?.size ?? 0) > 0) return
+    await clearError(this.#parts.pool, generation, this.#parts.membership.worker)
   }
 
   /** A generation's limit is shared out by how many of its partitions this process feeds. */
@@ -222,6 +231,7 @@ class Managed {
     const previous = all.find(({ state }) => state === 'previous')
     if (live === undefined) return
     if (building === undefined) await this.#followVersion(live)
+    else await this.#succeeded('follow', live)
     if (!this.#isOwner()) return
     const isKept = previous?.previousAt && previous.asOfMs - previous.previousAt.getTime() < keepPreviousMs
     if (previous !== undefined && !isKept) await retireGeneration(pool, previous)
@@ -229,7 +239,9 @@ class Managed {
       await this.#kind.drop(generation)
       await markDropped(pool, this.name, generation)
     }
-    if (building !== undefined) await this.#finish(live, building, signal)
+    if (building === undefined) return
+    await this.#finish(live, building, signal)
+    await this.#succeeded('finish', building)
   }
 
   #isOwner(): boolean {
@@ -243,15 +255,22 @@ class Managed {
   async #followVersion(live: Generation): Promise<void> {
     const { pool } = this.#parts
     const { version } = this.projection
-    if (version <= live.version || (await wasBegun(pool, this.name, version))) return
-    const target = await targetOf(this.#parts, this.projection)
+    if (version < live.version) return
     try {
-      const generation = await beginGeneration(pool, this.name, version, target)
-      this.#logger.info({ version, generation }, 'a new version: rebuilding')
+      if (version > live.version && !(await wasBegun(pool, this.name, version))) {
+        const target = await targetOf(this.#parts, this.projection)
+        const generation = await beginGeneration(pool, this.name, version, target)
+        this.#logger.info({ version, generation }, 'a new version: rebuilding')
+      }
     } catch (error) {
       // Another process was faster.
-      if (!(error instanceof EmbudoError && error.code === 'rebuild_running')) throw error
+      if (error instanceof EmbudoError && error.code === 'rebuild_running') return
+      // Told where the projection is shown. What else there is to decide does not wait for it.
+      if (this.#failures.get(live.generation)?.has('follow') !== true)
+        this.#logger.error({ version, error: messageOf(error) }, 'the new version cannot be rebuilt')
+      return await this.#failed('follow', live, error)
     }
+    await this.#succeeded('follow', live)
   }
 
   /** Makes it the live one if it is to become that by itself, has caught up, and was found equal. */
@@ -266,11 +285,10 @@ class Managed {
         if (verified.differences > 0) return
       }
       const change = { projection: this.name, from: live.generation, to: generation, kind: this.#kind }
-      if (await switchGeneration(pool, change))
+      if ((await switchGeneration(pool, change)) === 'switched')
         this.#logger.info({ generation }, 'the rebuilt generation is live')
-      await this.#succeeded(building)
     } catch (error) {
-      if (!signal.aborted) await this.#failed(building, error)
+      if (!signal.aborted) await this.#failed('finish', building, error)
       throw error
     }
   }

@@ -13,6 +13,8 @@ export interface Progress {
 /** How far a generation is in a partition. */
 export interface Reached {
   readonly nextOffset: number
+  /** Records that it has passed. */
+  readonly passed: number
   /** Records of the log that are not applied yet. */
   readonly lag: number
   readonly hasFailed: boolean
@@ -23,11 +25,12 @@ export const progressOf = (
   reached: readonly Reached[],
 ): Progress => {
   const applied = reached.reduce((sum, { nextOffset }) => sum + nextOffset, 0)
+  const passed = reached.reduce((sum, each) => sum + each.passed, 0)
   const missing = reached.reduce((sum, { lag }) => sum + lag, 0)
   const percent = generation.target === 0 ? 100 : Math.min(100, (100 * applied) / generation.target)
   const eventsPerSecond = generation.paused
     ? 0
-    : Math.round(rateOf(generation.samples, applied, generation.asOfMs))
+    : Math.round(rateOf(generation.samples, passed, generation.asOfMs))
   return {
     state: stateOf(generation, percent, reached),
     // 100 is said when all of it is there, and not before.

@@ -29,6 +29,8 @@ interface PositionItem {
   readonly error: string | null
 }
 
+type ReachedPosition = PositionItem & { readonly passed: number }
+
 interface RebuildItem extends Progress {
   readonly generation: number
   readonly version: number
@@ -46,6 +48,7 @@ interface GenerationSummary {
   readonly lag: number
   readonly createdAt: string
   readonly liveAt: string | null
+  /** Of the generation, or of a partition of it that has stopped. */
   readonly error: string | null
   readonly verified: Pick<Verified, 'at' | 'rows' | 'differences'> | null
 }
@@ -88,6 +91,7 @@ interface StoredPosition {
   readonly topic: string
   readonly partition: number
   readonly next_offset: string
+  readonly origin: string
   readonly state: string | null
   readonly worker: string | null
   readonly error: string | null
@@ -95,7 +99,7 @@ interface StoredPosition {
 
 const storedPositions = async (pool: Pool): Promise<StoredPosition[]> => {
   const { rows } = await pool.query<StoredPosition>(
-    `select p.reader, p.generation, p.topic, p.partition, p.next_offset, s.state, s.worker, s.error
+    `select p.reader, p.generation, p.topic, p.partition, p.next_offset, p.origin, s.state, s.worker, s.error
      from embudo.positions p left join embudo.partition_status s using (reader, generation, topic, partition)`,
   )
   return rows
@@ -112,9 +116,9 @@ const itemOf = (
   const live = mine.find((generation) => generation.state === 'live')
   const building = mine.find((generation) => generation.state === 'building')
   const topics = topicsOf(projection, catalog, prefix)
-  const at = (generation: Pick<Generation, 'generation' | 'paused'>): PositionItem[] =>
+  const at = (generation: Pick<Generation, 'generation' | 'paused'>): ReachedPosition[] =>
     topics.flatMap((topic) =>
-      (bounds.get(topic) ?? []).map(({ partition, start, end }): PositionItem => {
+      (bounds.get(topic) ?? []).map(({ partition, start, end }) => {
         const found = stored.find(
           (p) =>
             p.reader === projection.name &&
@@ -128,6 +132,7 @@ const itemOf = (
           partition,
           nextOffset,
           end,
+          passed: found === undefined ? 0 : nextOffset - Number(found.origin),
           lag: Math.max(0, end - nextOffset),
           state: generation.paused ? 'paused' : (found?.state ?? 'waiting'),
           worker: generation.paused ? null : (found?.worker ?? null),
@@ -135,7 +140,7 @@ const itemOf = (
         }
       }),
     )
-  const positions = at(live ?? { generation: 1, paused: false })
+  const positions = at(live ?? { generation: 1, paused: false }).map(({ passed: _, ...shown }) => shown)
   const failed = (live?.error ?? null) !== null || positions.some(({ state }) => state === 'failed')
   const paused = live?.paused === true
   return {
@@ -146,35 +151,34 @@ const itemOf = (
     lag: lagIn(positions),
     positions,
     rebuild: building === undefined ? null : rebuildOf(building, at(building)),
-    generations: mine.map((generation) => summaryOf(generation, lagIn(at(generation)))),
+    generations: mine.map((generation) => summaryOf(generation, at(generation))),
   }
 }
 
 const lagIn = (positions: readonly PositionItem[]): number =>
   positions.reduce((sum, position) => sum + position.lag, 0)
 
-const rebuildOf = (building: Generation, positions: readonly PositionItem[]): RebuildItem => {
-  const failed = positions.find(({ state }) => state === 'failed')
-  const reached = positions.map(({ nextOffset, lag, state }) => ({
-    nextOffset,
-    lag,
-    hasFailed: state === 'failed',
-  }))
+const stoppedIn = (positions: readonly PositionItem[]): PositionItem | undefined =>
+  positions.find(({ state }) => state === 'failed')
+
+const rebuildOf = (building: Generation, positions: readonly ReachedPosition[]): RebuildItem => {
+  const reached = positions.map((position) => ({ ...position, hasFailed: position.state === 'failed' }))
   return {
     ...progressOf(building, reached),
     generation: building.generation,
     version: building.version,
     maxPerSecond: building.maxPerSecond,
     switch: building.switchesItself ? 'auto' : 'manual',
-    error: building.error ?? failed?.error ?? null,
+    error: building.error ?? stoppedIn(positions)?.error ?? null,
   }
 }
 
 const summaryOf = (
   { generation, version, state, paused, createdAt, liveAt, error, verified }: Generation,
-  lag: number,
+  positions: readonly PositionItem[],
 ): GenerationSummary => ({
-  ...{ generation, version, state, paused, lag, error },
+  ...{ generation, version, state, paused, lag: lagIn(positions) },
+  error: error ?? stoppedIn(positions)?.error ?? null,
   createdAt: createdAt.toISOString(),
   liveAt: liveAt?.toISOString() ?? null,
   verified:

@@ -8,6 +8,7 @@ import type { Metrics } from '../telemetry/metrics.ts'
 import { appendTimes } from './append-times.ts'
 import { completenessConcern, watchCompleteness } from './completeness-watch.ts'
 import { type Projection, topicsOf } from './definition.ts'
+import { projectionsConcern } from './failures.ts'
 import { measureCompleteness, measureProjections } from './metrics.ts'
 import {
   type MovingProjection,
@@ -35,6 +36,7 @@ export interface ReaderWatchParts {
   /** Who reads the log besides. */
   readonly sagas: readonly { readonly name: string; readonly topics: readonly TopicDefinition[] }[]
   readonly stalledAfterMs: number
+  readonly reconcileEveryMs: number
 }
 
 /** Whether everything that reads the log moves, and whether what it read adds up. */
@@ -49,8 +51,8 @@ export interface ReaderWatch {
   ) => Promise<MovingProjection<Projection, Position, Rebuild>[]>
   /** `filter.topic` with or without the prefix. Throws `unknown_projection`, `unknown_topic`. */
   reconcile(filter: ReconcileFilter): Promise<Reconciliation>
-  /** What the last look found amiss, for health. */
-  concern(): Promise<string | undefined>
+  /** What is amiss, for health: what the last look found, and what cannot go on. */
+  readonly concerns: Readonly<Record<'completeness' | 'projections', () => Promise<string | undefined>>>
   /** Looks all the time, in one process for all, and has metrics tell. */
   start(worker: WatchingWorker): AsyncDisposable
 }
@@ -59,13 +61,12 @@ export interface WatchingWorker {
   readonly membership: Membership
   readonly logger: Logger
   readonly metrics: Pick<Metrics, 'levels'>
-  readonly everyMs: number
   /** Projections as they are shown. */
   readonly list: Parameters<typeof measureProjections>[1]
 }
 
 export const readerWatch = (parts: ReaderWatchParts): ReaderWatch => {
-  const { log, pool, countStored, prefix, stalledAfterMs } = parts
+  const { log, pool, countStored, prefix, stalledAfterMs, reconcileEveryMs: everyMs } = parts
   const now = () => new Date()
   const reconciling = { log, pool, now, readers: readersOf(parts), countStored }
   const times = appendTimes(log)
@@ -73,9 +74,12 @@ export const readerWatch = (parts: ReaderWatchParts): ReaderWatch => {
     withMovement: (listed) =>
       withMovement(listed, { pool, stalledAfterMs, appendTimes: times, now: Date.now }),
     reconcile: (filter) => reconcile(reconciling, withPrefix(filter, prefix)),
-    concern: () => completenessConcern(pool),
+    concerns: {
+      completeness: () => completenessConcern(pool, everyMs),
+      projections: () => projectionsConcern(pool),
+    },
     start({ metrics, list, ...worker }) {
-      const watch = watchCompleteness({ ...reconciling, ...worker })
+      const watch = watchCompleteness({ ...reconciling, ...worker, everyMs })
       measureProjections(metrics, list, pool)
       measureCompleteness(metrics, watch)
       return watch

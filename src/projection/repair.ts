@@ -1,6 +1,7 @@
 import type { Pool } from 'pg'
 import type { PartitionOf } from '../consumer/positions.ts'
 import type { Corrections } from '../dead-letter/correction.ts'
+import { subjectOf } from '../dead-letter/letters.ts'
 import { topicName } from '../define/catalog.ts'
 import { EmbudoError, messageOf } from '../define/error.ts'
 import { duplicatesWithin } from '../define/topic.ts'
@@ -159,7 +160,7 @@ const subjectsWithin = async (
   for await (const records of history.before(position.nextOffset)) {
     for (const record of records) {
       const time = timeOf(record)
-      if (record.key !== null && time >= from && time < to) subjects.add(record.key.toString('utf8'))
+      if (record.key !== null && time >= from && time < to) subjects.add(subjectOf(record))
     }
     parts.progress.advance(records.length)
     if (subjects.size > maxSubjects) {

@@ -85,15 +85,6 @@ const asked = async (
         { cause, retriable: true },
       )
     }
-    throw isPassing(state)
-      ? new EmbudoError('postgres_unavailable', 'Postgres cannot be reached; try again', {
-          cause,
-          retriable: true,
-        })
-      : cause
+    throw cause
   }
 }
-
-/** Lost or refused connections and a server that starts or stops: node's codes, and Postgres's classes 08, 53 and 57. */
-const isPassing = (code: unknown): boolean =>
-  code === undefined || (typeof code === 'string' && /^(08|53|57|E[A-Z]+$)/.test(code))

@@ -1,6 +1,7 @@
 import type { Pool, PoolClient } from 'pg'
 import {
   type Advance,
+  lockPosition,
   type PartitionOf,
   type Position,
   raiseEpoch,
@@ -12,7 +13,6 @@ import type { ReadModelDefinition } from '../../src/define/read-model.ts'
 import { sum, type TallyDefinition, tally } from '../../src/define/tally.ts'
 import { transaction } from '../../src/postgres/transaction.ts'
 import { loadRows } from '../../src/projection/postgres/load.ts'
-import { emptyCaches, lockPosition } from '../../src/projection/postgres/out-of-band.ts'
 import { parkedSubjects } from '../../src/projection/postgres/parked.ts'
 import { showGeneration } from '../../src/projection/postgres/switch.ts'
 import { type Table, tableOf } from '../../src/projection/postgres/table.ts'
@@ -207,7 +207,7 @@ export const repair =
       const of = placeOf(trails.name)
       const { nextOffset } = (await lockPosition(client, of))!
       const trail = foldTrails(history, nextOffset)[key]
-      await emptyCaches(client, of)
+      await seizePosition(client, of)
       if (trail !== undefined) await putRow(client, tableOf(trails, 1), { key, trail })
     })
 

@@ -297,3 +297,14 @@ topic({ name: 'leads', subject: 'userId', partitions: 6 })
 topic({ name: 'leads', subject: 'email', partitions: 6 })
 // @ts-expect-error: not in every event
 topic({ name: 'payments', subject: 'paymentId', partitions: 6, joinsOn: 'reason' })
+
+// A key of which one value has several texts: a batch would count them apart.
+tally({
+  name: 'x',
+  version: 1,
+  topic: leads,
+  // @ts-expect-error: an instant
+  columns: { at: 'timestamptz primary key', events: 'bigint not null default 0' },
+  measures: { events: sum },
+  count: { lead_registered: (event) => ({ at: event.time, events: 1 }) },
+})

@@ -3,6 +3,12 @@ import { EmbudoError } from '../../define/error.ts'
 import { count, span } from '../output.ts'
 import type { Server } from '../server.ts'
 
+const generation = z.looseObject({
+  generation: z.number(),
+  state: z.string(),
+  error: z.string().nullish(),
+})
+
 /** As the interface says; what it may say besides is passed on with --json. */
 const projection = z.looseObject({
   name: z.string(),
@@ -21,7 +27,7 @@ const projection = z.looseObject({
       error: z.string().nullish(),
     })
     .nullish(),
-  generations: z.array(z.looseObject({ generation: z.number(), state: z.string() })).optional(),
+  generations: z.array(generation).optional(),
 })
 export type Projection = z.output<typeof projection>
 export type Rebuild = NonNullable<Projection['rebuild']>
@@ -39,6 +45,9 @@ export const fetchProjections = async (server: Server): Promise<z.output<typeof 
 
 export const pathOf = (name: string, what: string): string =>
   `/api/projections/${encodeURIComponent(name)}/${what}`
+
+export const describeGeneration = ({ generation: number, state, error }: z.output<typeof generation>) =>
+  error ? `${number} ${state} (failed)` : `${number} ${state}`
 
 export const describeRebuild = (running: Rebuild): string =>
   [`${running.state} ${Math.floor(running.percent ?? 0)}%`, rateOf(running), `ETA ${leftOf(running)}`].join(

@@ -19,6 +19,7 @@ export interface RebuildOptions {
   readonly wait: boolean
   readonly hold?: true
   readonly maxPerSecond?: number
+  readonly force?: true
 }
 
 const pollMs = 500
@@ -35,6 +36,7 @@ export const rebuildProjection = async (
   const startedAt = context.now()
   const begun = await server.post(pathOf(name, 'rebuild'), {
     ...(options.hold ? { switch: 'manual' } : {}),
+    ...(options.force ? { force: true } : {}),
     ...(options.maxPerSecond === undefined ? {} : { maxPerSecond: options.maxPerSecond }),
   })
   if (!options.wait) {

@@ -1,5 +1,7 @@
+import type { RepairFailure } from '../../projection/repair.ts'
 import type { CommandContext } from '../context.ts'
 import { coloursOf, count, perSecond, printJson, printLine, rate, span } from '../output.ts'
+import { notRepaired } from '../projections-repair.ts'
 import { offsetsText } from './range.ts'
 
 interface SummaryOptions {
@@ -41,9 +43,14 @@ export const printSummary = (
       out,
       `${green('repaired')}  ${projection}: ${more.changed ?? 0} rows of ${more.subjects ?? 0} subjects were not what the log says`,
     )
+    for (const failure of failuresIn(more)) printLine(out, notRepaired(failure))
   }
   if (follow) printLine(out, goOn('to go on later:', places))
 }
+
+/** Rows that a repair left as they are. */
+export const failuresIn = ({ failed }: Summary['more']): readonly RepairFailure[] =>
+  (failed as readonly RepairFailure[] | undefined) ?? []
 
 export const goOn = (why: string, places: ReadonlyMap<number, number>): string =>
   `${why} --from-offset ${offsetsText(places)}`

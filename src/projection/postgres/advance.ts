@@ -12,7 +12,8 @@ import { type Gap, recordsWithin, type Side } from '../gap.ts'
 import { arrayLiteral } from './array-literal.ts'
 import { countEvent, evolveRow, type KnownRow } from './fold.ts'
 import { loadRows } from './load.ts'
-import { readEvents } from './read-events.ts'
+import { parkedSubjects } from './parked.ts'
+import { type Read, readEvents } from './read-events.ts'
 import type { Table, TableColumn } from './table.ts'
 
 export interface AdvanceParts {
@@ -87,22 +88,14 @@ export const advance = async (
   gap: Gap,
   signal: AbortSignal,
 ): Promise<void> => {
-  const isTally = projection.kind === 'tally'
-  const waiting = isTally
-    ? nobodyWaits
-    : await parkedSubjects(client, projection.name, behind.generation, gap)
-  const apply = isTally ? countingInto(client, projection, behind) : foldingInto(client, projection, behind)
-  const source = { ...parts, types: isTally ? projection.count : projection.evolve }
-  const of = { ...gap, reader: projection.name }
-  for await (const records of recordsWithin(parts.log, gap, projection.topic, signal)) {
-    const events: DomainEvent<Record<string, unknown>>[] = []
-    for (const read of await readEvents([{ records }], of, source)) {
-      if (await waiting.has(subjectOf(read.record))) continue
-      if (read.event !== undefined) events.push(read.event)
-      else if (read.error !== undefined) waiting.add(subjectOf(read.record))
-    }
-    await apply.take(events, waiting)
-  }
+  const of = { ...gap, reader: projection.name, generation: behind.generation }
+  const apply =
+    projection.kind === 'tally'
+      ? countingInto(client, projection, behind)
+      : foldingInto(client, projection, behind, await parkedSubjects(client, of))
+  const source = { ...parts, types: projection.kind === 'tally' ? projection.count : projection.evolve }
+  for await (const records of recordsWithin(parts.log, gap, projection.topic, signal))
+    await apply.take(await readEvents([{ records }], of, source))
   await apply.flush()
 }
 
@@ -117,47 +110,23 @@ export const touch = async (
   for await (const records of recordsWithin(log, gap, projection.topic, signal)) {
     await client.query(
       `insert into ${touchedTable(gap.behind)} select distinct unnest($1::text[]) on conflict do nothing`,
-      [records.map((record) => record.key?.toString('utf8') ?? '')],
+      [records.map(subjectOf)],
     )
   }
 }
 
-interface Waiting {
-  has(subject: string): boolean | Promise<boolean>
-  add(subject: string): void
-}
-
-/** Records of a tally wait each for itself. */
-const nobodyWaits: Waiting = { has: () => false, add: () => {} }
-
-/** Whose events wait behind a dead letter. Those that waited before are asked for only where there are any. */
-const parkedSubjects = async (
-  client: PoolClient,
-  reader: string,
-  generation: number,
-  { topic, partition }: Gap,
-): Promise<Waiting> => {
-  const added = new Set<string>()
-  const open = `select from embudo.dead_letters where reader = $1 and generation = $2 and topic = $3 and partition = $4
-    and state in ('open', 'deciding', 'retrying')`
-  const place = [reader, generation, topic, partition]
-  const { rows } = await client.query(`${open} limit 1`, place)
-  const add = (subject: string): void => void added.add(subject)
-  if (rows.length === 0) return { has: (subject) => added.has(subject), add }
-  return {
-    add,
-    has: async (subject) =>
-      added.has(subject) ||
-      (await client.query(`${open} and subject = $5 limit 1`, [...place, subject])).rows.length > 0,
-  }
-}
-
 interface Applying {
-  take(events: readonly DomainEvent<Record<string, unknown>>[], waiting: Waiting): Promise<void>
+  take(reads: readonly Read[]): Promise<void>
   flush(): Promise<void>
 }
 
-const foldingInto = (client: PoolClient, model: ReadModelDefinition, behind: Overlaid): Applying => {
+/** `waiting`: whose events wait behind a dead letter. What cannot be applied adds to them. */
+const foldingInto = (
+  client: PoolClient,
+  model: ReadModelDefinition,
+  behind: Overlaid,
+  waiting: Set<string>,
+): Applying => {
   const { table, side } = behind
   const key = table.keys[0]!
   let rows = new Map<string, KnownRow>()
@@ -177,20 +146,21 @@ const foldingInto = (client: PoolClient, model: ReadModelDefinition, behind: Ove
   }
   return {
     flush,
-    async take(events, waiting) {
-      const missing = [...new Set(events.map(({ subject }) => subject))].filter((each) => !rows.has(each))
+    async take(reads) {
+      const subjects = new Set(reads.flatMap(({ event }) => event?.subject ?? []))
+      const missing = [...subjects].filter((each) => !rows.has(each) && !waiting.has(each))
       const loaded = await loadRows(client, { ...table, name: `${behind.name} as rows` }, missing)
       for (const subject of missing) {
         const row = loaded.get(subject)
         rows.set(subject, { stored: row !== undefined, row: row ?? null })
       }
-      for (const event of events) {
-        if (await waiting.has(event.subject)) continue
-        try {
-          rows.set(event.subject, evolveRow(model, rows.get(event.subject), event))
-        } catch (error) {
-          parked(error, event.subject, waiting)
-        }
+      for (const read of reads) {
+        const subject = subjectOf(read.record)
+        if (waiting.has(subject) || isDiscarded(read)) continue
+        const canBe = isApplied(read, (event) =>
+          rows.set(event.subject, evolveRow(model, rows.get(event.subject), event)),
+        )
+        if (!canBe) waiting.add(subject)
       }
       if (rows.size >= heldRows) await flush()
     },
@@ -206,23 +176,28 @@ const countingInto = (client: PoolClient, tally: TallyDefinition, { table, side 
   }
   return {
     flush,
-    async take(events, waiting) {
-      for (const event of events) {
-        if (await waiting.has(event.subject)) continue
-        try {
-          countEvent(tally, keyColumns, rows, event)
-        } catch (error) {
-          parked(error, event.subject, waiting)
-        }
-      }
+    async take(reads) {
+      for (const read of reads) isApplied(read, (event) => countEvent(tally, keyColumns, rows, event))
       if (rows.size >= heldRows) await flush()
     },
   }
 }
 
-const parked = (error: unknown, subject: string, waiting: Waiting): void => {
-  if (!(error instanceof EmbudoError) || isRetriable(error)) throw error
-  waiting.add(subject)
+const isDiscarded = (read: Read): boolean => read.event === undefined && read.error === undefined
+
+/** False where it can never be. */
+const isApplied = (
+  { event }: Read,
+  apply: (event: DomainEvent<Record<string, unknown>>) => unknown,
+): boolean => {
+  if (event === undefined) return false
+  try {
+    apply(event)
+    return true
+  } catch (error) {
+    if (!(error instanceof EmbudoError) || isRetriable(error)) throw error
+    return false
+  }
 }
 
 const insertRows = async (

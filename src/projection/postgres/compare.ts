@@ -7,6 +7,7 @@ import type { PostgresProjection } from '../definition.ts'
 import { gapsBetween, type Side } from '../gap.ts'
 import type { Comparison, Difference } from '../generation-kind.ts'
 import { type AdvanceParts, advance, type Overlaid, overlay, touch, touchedTable } from './advance.ts'
+import { differenceSql } from './differences.ts'
 import { foldTypes } from './load.ts'
 import { quote, type Table, type TableColumn, tableOf } from './table.ts'
 
@@ -125,8 +126,8 @@ const sideOf = async (
 
 interface Shape {
   readonly keys: readonly TableColumn[]
-  /** Besides the keys, what both have. */
-  readonly compared: readonly TableColumn[]
+  /** Besides the keys, what both have, and whether it differs: a condition on `l` and `o`. */
+  readonly compared: readonly (TableColumn & { readonly differs: string })[]
   readonly otherColumns: readonly string[]
 }
 
@@ -139,7 +140,10 @@ const shapeOf = (projection: PostgresProjection, live: Table, other: Table): Sha
     )
   }
   const ofOther = new Set(other.others.map(text))
-  const compared = live.others.filter((column) => ofOther.has(text(column)))
+  const measures = projection.kind === 'tally' ? projection.measures : undefined
+  const compared = live.others
+    .filter((column) => ofOther.has(text(column)))
+    .map((column) => ({ ...column, differs: differenceSql(column, measures?.[column.name], 'l', 'o') }))
   const names = new Set(compared.map(({ name }) => name))
   const rest = [...live.others, ...other.others].map(({ name }) => name).filter((name) => !names.has(name))
   return { keys: live.keys, compared, otherColumns: [...new Set(rest)].toSorted() }
@@ -162,7 +166,7 @@ const joinOf = (
 ): Joined => {
   const first = keys[0]!.quoted
   const on = keys.map(({ quoted }) => `l.${quoted} = o.${quoted}`).join(' and ')
-  const differing = compared.map(({ quoted }) => `l.${quoted} is distinct from o.${quoted}`)
+  const differing = compared.map(({ differs }) => differs)
   const foreign = [live, other].filter(({ isForeign }) => isForeign)
   const skips = foreign.map(({ side }) =>
     projection.kind === 'read model'
@@ -186,8 +190,8 @@ const count = async (
   const first = keys[0]!.quoted
   const parked = `coalesce(l.${first}, o.${first})::text in (select subject from one_sided)`
   const perColumn = compared.map(
-    ({ quoted }, index) =>
-      `count(*) filter (where l.${first} is not null and o.${first} is not null and l.${quoted} is distinct from o.${quoted}) as c${index}`,
+    (column, index) =>
+      `count(*) filter (where l.${first} is not null and o.${first} is not null and ${column.differs}) as c${index}`,
   )
   const { rows } = await client.query<Record<string, string>>(
     `with one_sided as (${oneSided})
@@ -230,10 +234,10 @@ const examplesOf = async (
   const first = keys[0]!.quoted
   const selected = [
     ...keys.map(({ quoted }, index) => `coalesce(l.${quoted}, o.${quoted}) as k${index}`),
-    ...compared.flatMap(({ quoted }, index) => [
-      `l.${quoted} as l${index}`,
-      `o.${quoted} as o${index}`,
-      `l.${quoted} is distinct from o.${quoted} as d${index}`,
+    ...compared.flatMap((column, index) => [
+      `l.${column.quoted} as l${index}`,
+      `o.${column.quoted} as o${index}`,
+      `${column.differs} as d${index}`,
     ]),
   ]
   const { rows } = await client.query<Record<string, unknown>>({

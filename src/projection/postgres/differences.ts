@@ -3,6 +3,7 @@ import type { Row } from '../../define/read-model.ts'
 import type { Measure } from '../../define/tally.ts'
 import { rowsSql } from './rows-sql.ts'
 import type { Table, TableColumn } from './table.ts'
+import { takenInParts } from './taken-in-parts.ts'
 
 /** How folded rows compare with those that the table has under their keys. */
 export interface Differences {
@@ -39,29 +40,12 @@ export const compareRows = async (
   table: ComparedTable,
   rows: readonly Row[],
 ): Promise<Differences> => {
-  let equal = 0
   const differing: DifferingRow[] = []
-  const refused: { row: Row; error: unknown }[] = []
-  const compare = async (some: readonly Row[]): Promise<void> => {
-    await client.query('savepoint compared')
-    try {
-      const found = await compareSome(client, table, some)
-      await client.query('release savepoint compared')
-      differing.push(...found)
-      equal += some.length - found.length
-    } catch (error) {
-      if (!isRefused(error)) throw error
-      await client.query('rollback to savepoint compared')
-      if (some.length === 1) refused.push({ row: some[0]!, error })
-      else {
-        const half = some.length >> 1
-        await compare(some.slice(0, half))
-        await compare(some.slice(half))
-      }
-    }
-  }
-  for (let at = 0; at < rows.length; at += rowsAtOnce) await compare(rows.slice(at, at + rowsAtOnce))
-  return { equal, differing, refused }
+  const refused = await takenInParts(client, rows, rowsAtOnce, async (some) => {
+    differing.push(...(await compareSome(client, table, some)))
+  })
+  const equal = rows.length - differing.length - refused.length
+  return { equal, differing, refused: refused.map(({ item: row, error }) => ({ row, error })) }
 }
 
 const rowsAtOnce = 1_000
@@ -73,7 +57,7 @@ const compareSome = async (
 ): Promise<DifferingRow[]> => {
   const columns = [...keys, ...others]
   const { source, values } = rowsSql(columns, rows)
-  const differs = others.map((column) => differenceSql(column, measures?.[column.name]))
+  const differs = others.map((column) => differenceSql(column, measures?.[column.name], 't', 'r'))
   const texts = (of: string) => columns.map(({ quoted }) => `${of}.${quoted}::text`).join(', ')
   const { rows: found } = await client.query<{
     at: string
@@ -103,15 +87,15 @@ const compareSome = async (
  * The order of additions decides on the last digits of a sum of doubles, and batches that were added one by one have
  * another than a fold of all.
  */
-const differenceSql = ({ quoted, type }: TableColumn, measure: Measure | undefined): string => {
-  const isDistinct = `t.${quoted} is distinct from r.${quoted}`
+export const differenceSql = (
+  { quoted, type }: TableColumn,
+  measure: Measure | undefined,
+  one: string,
+  other: string,
+): string => {
+  const [left, right] = [`${one}.${quoted}`, `${other}.${quoted}`]
+  const isDistinct = `${left} is distinct from ${right}`
   if (measure !== 'sum' || type !== 'double precision') return `(${isDistinct})`
-  const scale = `greatest(abs(t.${quoted}), abs(r.${quoted}))`
-  return `(${isDistinct} and not coalesce(abs(t.${quoted} - r.${quoted}) <= 1e-9 * ${scale}, false))`
-}
-
-/** Postgres's class of data that cannot be: it would refuse the same rows again. */
-const isRefused = (error: unknown): boolean => {
-  const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' ? code.startsWith('22') : error instanceof TypeError
+  const scale = `greatest(abs(${left}), abs(${right}))`
+  return `(${isDistinct} and not coalesce(abs(${left} - ${right}) <= 1e-9 * ${scale}, false))`
 }

@@ -1,4 +1,5 @@
 import { setImmediate as breathe } from 'node:timers/promises'
+import { boundsOf } from '../../consumer/bounds.ts'
 import { distinct } from '../../consumer/distinct.ts'
 import { identityHash } from '../../consumer/identity-hash.ts'
 import { verifyMark } from '../../consumer/mark.ts'
@@ -34,10 +35,7 @@ export const openHistory = async (
   { log, corrections, signal }: HistoryParts,
 ): Promise<PartitionHistory> => {
   const { reader: name, topic, partition } = position
-  const bounds = (await log.bounds(topic)).find((candidate) => candidate.partition === partition)
-  if (bounds === undefined) {
-    throw new EmbudoError('partition_missing', `${topic} has no partition ${partition}`)
-  }
+  const bounds = await boundsOf(log, topic, partition)
   if (bounds.start > 0) {
     throw new EmbudoError(
       'log_beginning_lost',

@@ -1,4 +1,4 @@
-import type { Pool, PoolClient } from 'pg'
+import type { Pool } from 'pg'
 import { advanceBehind, type DistinctBatch } from '../../consumer/distinct.ts'
 import { intake } from '../../consumer/intake.ts'
 import type { Position } from '../../consumer/positions.ts'
@@ -6,6 +6,7 @@ import type { Turns } from '../../consumer/turns.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
 import { PoisonShare } from '../../dead-letter/poison-share.ts'
 import type { Codec } from '../../log/codec.ts'
+import { rolledBack } from '../../postgres/transaction.ts'
 import type { PostgresProjection } from '../definition.ts'
 import { type Fold, type Folded, foldModel, foldTally, type Knowledge } from './fold-batch.ts'
 import type { GroupCommit } from './group-commit.ts'
@@ -53,6 +54,8 @@ export const project =
       beingWritten: 0,
     })
     let known = await learnt()
+    const failing = new AbortController()
+    const ends = AbortSignal.any([signal, failing.signal])
 
     const writeWithoutPoison = async (
       taken: readonly DistinctBatch[],
@@ -63,18 +66,24 @@ export const project =
         const folded = await fold(some, await learnt(), refused)
         return { folded, to: advanceBehind(taken, countsOf(folded)) }
       }
-      const refused = await findRefused(reads, async (some, before) => {
-        const { folded, to } = await trial(some, before)
-        await rolledBack(parts.pool, (client) => writeOne(client, parts.table, { position, to, ...folded }))
+      // By itself: those of a large batch may all be at its beginning, and finding each takes a while.
+      const shareSoFar = new PoisonShare(projection.name, parts.maxPoisonedShare)
+      const refused = await findRefused(reads, {
+        write: async (some, before) => {
+          const { folded, to } = await trial(some, before)
+          await rolledBack(parts.pool, (client) => writeOne(client, parts.table, { position, to, ...folded }))
+        },
+        onFound: (events) => {
+          shareSoFar.note(events, 1)
+          share.note(0, 1)
+        },
+        signal: ends,
       })
-      share.note(0, refused.size)
       const { folded, to } = await trial(reads, refused)
       return await writeOne(parts.pool, parts.table, { position, to, ...folded })
     }
 
     let writing: Promise<Position> = Promise.resolve(start)
-    const failing = new AbortController()
-    const ends = AbortSignal.any([signal, failing.signal])
     try {
       const limits = { maxRecords: parts.batchRecords, turns: parts.turns }
       for await (const { batches: taken, done } of intake(batches, limits, ends)) {
@@ -117,19 +126,3 @@ export const project =
 const none: ReadonlyMap<number, unknown> = new Map()
 
 const countsOf = ({ applied, letters }: Folded) => ({ applied, deadLettered: letters.length })
-
-const rolledBack = async (pool: Pool, work: (client: PoolClient) => Promise<unknown>): Promise<void> => {
-  const client = await pool.connect()
-  let broken = true
-  try {
-    await client.query('begin')
-    try {
-      await work(client)
-    } finally {
-      await client.query('rollback')
-      broken = false
-    }
-  } finally {
-    client.release(broken)
-  }
-}

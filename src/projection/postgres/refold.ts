@@ -1,3 +1,4 @@
+import { subjectOf } from '../../dead-letter/letters.ts'
 import { isRetriable } from '../../define/error.ts'
 import type { DomainEvent } from '../../define/event.ts'
 import type { ReadModelDefinition, Row } from '../../define/read-model.ts'
@@ -62,7 +63,7 @@ export const refold = (options: RefoldOptions): Refold => {
     async take(records, parkedFrom) {
       for (const record of records) {
         if (record.value === null) continue
-        const subject = record.key?.toString('utf8') ?? ''
+        const subject = subjectOf(record)
         if (!isOf(subject)) continue
         if (projection.kind === 'read model' && isWanted?.(subject) === false) continue
         const waiting = projection.kind === 'tally' ? String(record.offset) : subject

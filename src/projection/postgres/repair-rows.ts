@@ -1,6 +1,13 @@
 import type { Pool, PoolClient } from 'pg'
-import { type PartitionOf, type Position, readPositions } from '../../consumer/positions.ts'
+import {
+  lockPosition,
+  type PartitionOf,
+  type Position,
+  readPositions,
+  seizePosition,
+} from '../../consumer/positions.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
+import { subjectOf } from '../../dead-letter/letters.ts'
 import { EmbudoError } from '../../define/error.ts'
 import type { Row } from '../../define/read-model.ts'
 import { duplicatesWithin } from '../../define/topic.ts'
@@ -10,11 +17,11 @@ import { transaction } from '../../postgres/transaction.ts'
 import type { PostgresProjection } from '../definition.ts'
 import { compareRows } from './differences.ts'
 import { openLetters } from './open-letters.ts'
-import { emptyCaches, lockPosition } from './out-of-band.ts'
 import { openHistory } from './partition-history.ts'
 import { keyOf, type Refold, refold } from './refold.ts'
 import { rowsSql } from './rows-sql.ts'
 import { type Table, tableOf } from './table.ts'
+import { takenInParts } from './taken-in-parts.ts'
 
 export interface RepairRowsParts {
   readonly pool: Pool
@@ -152,7 +159,7 @@ const repairSome = async (
       deleted: deleted.map((key) => rowOfKey(tableOf(projection, of.generation), key, of.partition)),
       failed,
     })
-    if (changed > 0) await emptyCaches(client, of)
+    if (changed > 0) await seizePosition(client, of)
     return { known, changed, failed }
   })
 }
@@ -183,8 +190,8 @@ const hasNoRow =
     (rows.get(subject) ?? null) === null && !unfoldable.has(subject) && (deletesUnknown || known.has(subject))
 
 const note = (records: readonly LogRecord[], subjects: ReadonlySet<string>, known: Set<string>): void => {
-  for (const { key } of records) {
-    const subject = key?.toString('utf8') ?? ''
+  for (const record of records) {
+    const subject = subjectOf(record)
     if (subjects.has(subject)) known.add(subject)
   }
 }
@@ -209,20 +216,22 @@ const replaceRows = async (
   const measures = projection.kind === 'tally' ? projection.measures : undefined
   const { differing, refused } = await compareRows(client, { ...table, measures }, rows)
   for (const { row, error } of refused) failed.set(keyOf(keyColumns, row), error)
-  let changed = differing.length
-  for (const some of inParts(differing, rowsPerStatement)) {
+  const columns = table.columns.map(({ quoted }) => quoted).join(', ')
+  const keys = table.keys.map(({ quoted }) => quoted).join(', ')
+  const set = table.others.map(({ quoted }) => `${quoted} = excluded.${quoted}`).join(', ')
+  const violating = await takenInParts(client, differing, rowsPerStatement, async (some) => {
     const { source, values } = rowsSql(
       table.columns,
-      [...some].map(({ row }) => row),
+      some.map(({ row }) => row),
     )
-    const columns = table.columns.map(({ quoted }) => quoted).join(', ')
-    const set = table.others.map(({ quoted }) => `${quoted} = excluded.${quoted}`).join(', ')
     await client.query(
       `insert into ${table.name} (${columns}) select ${columns} from ${source}
-       on conflict (${table.keys.map(({ quoted }) => quoted).join(', ')}) do ${set === '' ? 'nothing' : `update set ${set}`}`,
+       on conflict (${keys}) do ${set === '' ? 'nothing' : `update set ${set}`}`,
       values,
     )
-  }
+  })
+  for (const { item, error } of violating) failed.set(keyOf(keyColumns, item.row), error)
+  let changed = differing.length - violating.length
   if (deleted.length > 0) {
     const { source, values } = rowsSql(table.keys, deleted)
     const isSame = table.keys.map(({ quoted }) => `t.${quoted} = r.${quoted}`).join(' and ')

@@ -1,6 +1,7 @@
 import { type Column, type Columns, isKey, sqlOf } from '../../define/columns.ts'
 import { EmbudoError } from '../../define/error.ts'
 import type { Row } from '../../define/read-model.ts'
+import { isDecimal, isInstant, isWhole } from './stored-texts.ts'
 
 /** Throws `row_invalid` where a column's new value is none that it can hold; `before` is what was checked already. */
 export type RowCheck = (row: Readonly<Row>, before?: Readonly<Row>) => void
@@ -36,10 +37,11 @@ const acceptsOf = (column: Column): ((value: unknown) => boolean) => {
 const accepted: Readonly<Record<string, (value: unknown) => boolean>> = {
   integer: (value) =>
     Number.isInteger(value) && (value as number) >= -(2 ** 31) && (value as number) < 2 ** 31,
-  bigint: (value) =>
-    typeof value === 'string' || (Number.isInteger(value) && Math.abs(value as number) < 2 ** 63),
+  bigint: isWhole,
   'double precision': (value) => typeof value === 'number',
   boolean: (value) => typeof value === 'boolean',
+  numeric: isDecimal,
+  timestamptz: isInstant,
   text: (value) => typeof value === 'string' && !value.includes('\0'),
 }
 

@@ -34,6 +34,13 @@ export const tableOf = (projection: PostgresProjection, generation: number): Tab
   if (keys.length === 0) {
     throw new EmbudoError('projection_key', `${projection.name} needs a column with "primary key"`)
   }
+  const inexact = projection.kind === 'tally' ? keys.find(({ type }) => inexactKeys.test(type)) : undefined
+  if (inexact !== undefined) {
+    throw new EmbudoError(
+      'projection_key',
+      `${projection.name} counts by ${inexact.name}, of the type ${inexact.type}: one value of that has several texts. A key is text, a whole number or a boolean`,
+    )
+  }
   const allKeys = projection.kind === 'tally' ? [...keys, partitionColumn] : keys
   return {
     name: `embudo.${quote(`${projection.name}_${generation}`)}`,
@@ -42,6 +49,9 @@ export const tableOf = (projection: PostgresProjection, generation: number): Tab
     others,
   }
 }
+
+/** What a batch counts together by its text, and Postgres by its value. */
+const inexactKeys = /^(numeric|timestamptz|double precision)\b/
 
 /**
  * Rows are rewritten all the time: room in each page keeps the new version beside the old one (HOT), and keys

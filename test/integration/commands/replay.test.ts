@@ -221,6 +221,20 @@ describe('replay to a projection', () => {
       before.map(({ lead_id, n }) => ({ lead_id, n: Number(lead_id.slice(2)) < 20 ? n : 77 })),
     )
   })
+
+  it('fails where rows are left as they are, and says which', async () => {
+    const table = 'embudo.lead_profile_1'
+    await world.pool.query(`update ${table} set webinars_attended = 78`)
+    await world.pool.query(
+      `alter table ${table} add constraint stuck check (lead_id <> 'L-3' or webinars_attended = 78)`,
+    )
+    const ran = await replay(['--to-projection', 'lead_profile', '--to', halfTime])
+    await world.pool.query(`alter table ${table} drop constraint stuck`)
+    expect(ran.status).toBe(1)
+    expect(ran.out).toMatch(/not repaired {2}L-3: .*violates check constraint/)
+    expect(ran.err).toContain('1 rows cannot be folded or stored')
+    expect(ran.err).not.toContain('to go on where it failed')
+  })
 })
 
 describe('the end of a replay', () => {

@@ -42,12 +42,12 @@ const post = (what: string, body?: unknown) =>
   })
 
 it.each([
-  ['rebuild', undefined, 202, ['rebuild', 'lead_profile', { switchesItself: true }]],
+  ['rebuild', undefined, 202, ['rebuild', 'lead_profile', { switchesItself: true, force: false }]],
   [
     'rebuild',
-    { maxPerSecond: 500, switch: 'manual' },
+    { maxPerSecond: 500, switch: 'manual', force: true },
     202,
-    ['rebuild', 'lead_profile', { switchesItself: false, maxPerSecond: 500 }],
+    ['rebuild', 'lead_profile', { switchesItself: false, force: true, maxPerSecond: 500 }],
   ],
   ['switch', undefined, 200, ['switch', 'lead_profile']],
   ['pause', undefined, 200, ['pause', 'lead_profile']],

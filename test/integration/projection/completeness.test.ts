@@ -206,7 +206,7 @@ describe('the watch over completeness', () => {
     })
     measureCompleteness(metrics, watch)
     const concern = (isSo: (text: string | undefined) => boolean) =>
-      eventually(() => completenessConcern(pool), isSo)
+      eventually(() => completenessConcern(pool, 10), isSo)
     const holes = async () =>
       [...(await metrics.registry.metrics()).matchAll(/^embudo_reconciliation_holes\{.*\} (\d+)$/gm)].map(
         ([, value]) => Number(value),
@@ -237,6 +237,20 @@ describe('the watch over completeness', () => {
     await concern((text) => text === undefined)
     await eventually(holes, (values) => values.join() === '0,0,0')
     expect(lines.at(-1)!.msg).toContain('adds up again: ledger_watched')
+  })
+
+  it('says so where nobody has looked for long, and not what was found then', async () => {
+    const { pool } = database
+    const lookedAgo = (ago: string) =>
+      pool.query(
+        `insert into embudo.reconciliation (at, mismatches) values (now() - $1::interval, '[]')
+         on conflict (is_the_one) do update set at = excluded.at, mismatches = excluded.mismatches`,
+        [ago],
+      )
+    await lookedAgo('1 minute')
+    expect(await completenessConcern(pool, 15_000)).toBeUndefined()
+    await lookedAgo('3 minutes')
+    expect(await completenessConcern(pool, 15_000)).toMatch(/nobody has looked since/)
   })
 
   it('rests where another process watches', async () => {

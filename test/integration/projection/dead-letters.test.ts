@@ -120,6 +120,23 @@ describe('a record that a projection cannot apply', () => {
     await at.expectCountsToAddUp()
   })
 
+  it('is parked where its key has a NUL, which no row can', async () => {
+    const at = await makeCase()
+    const key = 'A\0B'
+    await using projector = await startProjector(at)
+    await append(at.log, at.topic, [attended(key, 'W-1'), attended('C', 'W-1'), attended(key, 'W-2')])
+    const events = ['A', 'B', 'D', 'E'].map((lead) => attended(lead, 'W-1'))
+    await append(at.log, at.topic, events)
+    await at.isApplied()
+    expect(statesOf(projector.consumers())).not.toContain('failed')
+    expect(Object.keys(await at.rows())).toEqual(['A', 'B', 'C', 'D', 'E'])
+    expect(await at.lettersOf(at.name)).toMatchObject([
+      { subject: 'A\ufffdB', cause: 'poison', code: 'record_malformed' },
+      { subject: 'A\ufffdB', cause: 'behind' },
+    ])
+    await at.expectCountsToAddUp()
+  })
+
   it('stops the partition where there are too many: the fold is wrong, and not the events', async () => {
     const at = await makeCase()
     const events = Array.from({ length: 300 }, (_, index) => attended(`L-${index}`, 'POISON'))

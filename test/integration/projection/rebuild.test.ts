@@ -124,7 +124,7 @@ describe('a rebuild beside the live model', () => {
         ),
       (code) => code === '55P03',
     )
-    expect(await switching).toBe(false)
+    expect(await switching).toBe('behind')
     expect((await generationsOf('ledger_still')).map(({ state }) => state)).toEqual(['live', 'building'])
     await pool.query(move)
   })

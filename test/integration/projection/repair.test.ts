@@ -106,6 +106,21 @@ const atTransactions = (
 const subjects = Array.from({ length: 12 }, (_, n) => `L-${n}`)
 
 describe('a repair', () => {
+  it('tells of rows that a constraint does not allow, and mends the others', async () => {
+    const at = await makeCase(history(4, 200))
+    const rows = (await readLedger(at.pool, at.names.ledger)) as { lead_id: string }[]
+    const [refused, other] = rows.map((row) => row.lead_id) as [string, string]
+    await at.tamper(`update LEDGER set seconds = -1 where lead_id in ('${refused}', '${other}')`)
+    await at.tamper(`alter table LEDGER add check (lead_id <> '${refused}' or seconds < 0)`)
+    expect(await at.repair(at.names.ledger, { subjects })).toMatchObject({
+      changed: 1,
+      failed: [{ key: refused, detail: expect.stringContaining('violates check constraint') }],
+    })
+    expect(await readLedger(at.pool, at.names.ledger)).toEqual(
+      rows.map((row) => (row.lead_id === refused ? { ...row, seconds: '-1' } : row)),
+    )
+  })
+
   it('gives the subjects that are asked for what the log says, and leaves all others', async () => {
     const at = await makeCase(history(3, 400))
     const before = (await readLedger(at.pool, at.names.ledger)) as { lead_id: string }[]
@@ -349,7 +364,7 @@ describe('a repair', () => {
         await at.isApplied()
       },
       atQuery: async (sql) => {
-        if (isUnderLock || sql !== 'savepoint compared') return
+        if (isUnderLock || sql !== 'savepoint part') return
         isUnderLock = true
         await comes(40)
         await projectorWaits()

@@ -33,7 +33,7 @@ describe('projections list', () => {
 
   it('shows which generations there are', async () => {
     const generations = [
-      { generation: 2, state: 'previous' },
+      { generation: 2, state: 'previous', error: 'another log' },
       { generation: 3, state: 'live' },
     ]
     await using server = await scriptedServer(() => ({
@@ -41,7 +41,7 @@ describe('projections list', () => {
       body: { items: [{ ...item(), generations }], nextCursor: null },
     }))
     const ran = await run(projectionsCommand, ['projections', 'list', '--url', server.url])
-    expect(ran.out).toMatch(/lead_profile .* 2 previous, 3 live/)
+    expect(ran.out).toMatch(/lead_profile .* 2 previous \(failed\), 3 live/)
   })
 
   it('passes the answer on with --json', async () => {

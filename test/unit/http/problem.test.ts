@@ -13,6 +13,24 @@ describe('errors as problems', () => {
     expect(problemOf(error)).toMatchObject({ status, code: error.code, detail: error.message, retriable })
   })
 
+  it.each([
+    Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
+    Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' }),
+    ...['57P01', '57P03', '08006', '53300', '25006'].map((code) => Object.assign(new Error('pg'), { code })),
+    new Error('Connection terminated unexpectedly'),
+    new Error('timeout exceeded when trying to connect'),
+  ])('%s is a store that is away', (error) => {
+    expect(problemOf(error)).toMatchObject({ status: 503, code: 'store_unavailable', retriable: true })
+  })
+
+  it.each([
+    Object.assign(new Error('pg'), { code: '42P01' }),
+    Object.assign(new Error('no file'), { code: 'ENOENT' }),
+    new TypeError('undefined is not a function'),
+  ])('%s is not', (error) => {
+    expect(problemOf(error)).toMatchObject({ status: 500, code: 'internal' })
+  })
+
   it('says nothing of what nobody foresaw', () => {
     expect(JSON.stringify(problemOf(new Error('password is x')))).not.toContain('password')
   })

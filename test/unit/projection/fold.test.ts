@@ -3,7 +3,7 @@ import leadProfile from '../../../projections/lead_profile/projection.ts'
 import webinarStats from '../../../projections/webinar_stats/projection.ts'
 import { leads } from '../../../schemas/leads/topic.ts'
 import type { DomainEvent } from '../../../src/define/event.ts'
-import type { Row } from '../../../src/define/read-model.ts'
+import { type Row, readModel } from '../../../src/define/read-model.ts'
 import { max, min, sum, tally } from '../../../src/define/tally.ts'
 import { countEvent, evolveRow, type KnownRow } from '../../../src/projection/postgres/fold.ts'
 
@@ -121,6 +121,34 @@ describe('one step of a fold', () => {
         code: 'fold_failed',
         retriable: false,
         facts: expect.objectContaining({ partition: 2, offset: 7 }),
+      }),
+    )
+  })
+})
+
+describe('a row that no table could hold', () => {
+  const timed = readModel({
+    name: 'timed',
+    version: 1,
+    topic: leads,
+    columns: { lead_id: 'text primary key', at: 'timestamptz', value: 'numeric' },
+    initial: (leadId) => ({ lead_id: leadId }),
+    evolve: {
+      lead_registered: (row, { time }) => ({ ...row, at: time }),
+      conversion_completed: (row, { data }) => ({ ...row, value: data.value }),
+    },
+  })
+
+  // A later event of the batch may put something else in its place: it must not depend on that.
+  it.each([
+    { ...registered, time: '2026-13-45T99:99:99.999Z' },
+    { ...registered, time: 'yesterday' },
+    converted('much'),
+  ])('is refused with its event: %#', (event) => {
+    expect(() => evolveRow(timed, undefined, event)).toThrow(
+      expect.objectContaining({
+        code: 'fold_failed',
+        cause: expect.objectContaining({ code: 'row_invalid' }),
       }),
     )
   })

@@ -11,7 +11,9 @@ const building = {
     [now - 5_000, 300],
   ] as const,
 }
-const at = (nextOffset: number, lag: number, hasFailed = false) => [{ nextOffset, lag, hasFailed }]
+const at = (nextOffset: number, lag: number, hasFailed = false) => [
+  { nextOffset, passed: nextOffset, lag, hasFailed },
+]
 const found = (differences: number, otherVersion = 1): Verified => ({
   ...{ at: '2026-11-20T10:00:00.000Z', rows: 9, differences, examples: [] },
   live: { generation: 1, version: 1 },

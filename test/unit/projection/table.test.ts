@@ -49,6 +49,16 @@ describe('names', () => {
     expect(() => quote(name)).toThrow(expect.objectContaining({ code: 'bad_identifier' }))
   })
 
+  it.each(['timestamptz', 'numeric'] as const)(
+    'refuse a tally by a %s: one value of it has several texts',
+    (type) => {
+      const columns = { ...webinarStats.columns, webinar_id: `${type} primary key` as const }
+      expect(() => tableOf({ ...webinarStats, columns }, 1)).toThrow(
+        expect.objectContaining({ code: 'projection_key' }),
+      )
+    },
+  )
+
   it('refuse a projection without a key', () => {
     expect(() => tableOf({ ...leadProfile, columns: { company: 'text' } }, 1)).toThrow(
       expect.objectContaining({ code: 'projection_key' }),
