@@ -2,7 +2,7 @@ import type { DistinctBatch } from '../../consumer/distinct.ts'
 import { markOf } from '../../consumer/mark.ts'
 import { type Advance, type Position, positionMoved } from '../../consumer/positions.ts'
 import type { Correction, Corrections } from '../../dead-letter/correction.ts'
-import { letterOf, type NewLetter } from '../../dead-letter/letters.ts'
+import { discardedLetter, letterOf, type NewLetter } from '../../dead-letter/letters.ts'
 import { PoisonShare } from '../../dead-letter/poison-share.ts'
 import type { RetriedLetter, Settlement } from '../../dead-letter/retrying.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
@@ -108,7 +108,10 @@ export class Lane {
       try {
         if (!this.#held.has(offset)) {
           const correction = this.#correctionOf(offset)
-          if (correction?.decision === 'discarded') continue
+          if (correction?.decision === 'discarded') {
+            pending.park(detached(discardedLetter(record)))
+            continue
+          }
           this.#addRow(record, correction === undefined ? record.value : correction.value)
         }
         applied++
@@ -218,11 +221,9 @@ export class Lane {
     return rows
   }
 
-  /** Copied, since key and value hold on to all that was fetched with them. */
   #letterOf(record: LogRecord, error: unknown): NewLetter {
     const type = this.#source.writers.typeOf(record.value) ?? record.header('ce_type')
-    const { key, value, ...letter } = letterOf(record, type, error)
-    return { ...letter, key: key && Buffer.from(key), value: value && Buffer.from(value) }
+    return detached(letterOf(record, type, error))
   }
 
   #correctionOf(offset: number): Correction | undefined {
@@ -239,6 +240,13 @@ export class Lane {
     else this.#pending.settled.failed.push({ id, error })
   }
 }
+
+/** Copied, since key and value hold on to all that was fetched with them. */
+const detached = ({ key, value, ...letter }: NewLetter): NewLetter => ({
+  ...letter,
+  key: key && Buffer.from(key),
+  value: value && Buffer.from(value),
+})
 
 /** What a take-over has found of a partition. */
 export interface Found {

@@ -10,7 +10,7 @@ import { identityHash } from '../../../src/consumer/identity-hash.ts'
 import { raiseEpoch } from '../../../src/consumer/positions.ts'
 import type { Corrections } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
-import { catalogOf } from '../../../src/define/catalog.ts'
+import { type Catalog, catalogOf } from '../../../src/define/catalog.ts'
 import { EmbudoError, isRetriable } from '../../../src/define/error.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
@@ -30,8 +30,15 @@ const ids = new Map(
 /** A schema that nobody can tell anything of while the registry is away. */
 export const unreachableSchema = 77_777
 
-export const newCodec = (isRegistryThere: () => boolean = () => true): Codec =>
-  new Codec(catalog, ids, async (schemaId) => {
+/** One that only has the name of an event. */
+export const incompatibleSchema = 77_778
+
+export const newCodec = (isRegistryThere: () => boolean = () => true, events: Catalog = catalog): Codec =>
+  new Codec(events, ids, async (schemaId) => {
+    if (schemaId === incompatibleSchema) {
+      const { schema } = catalog.events.get('webinar_attended')!.current
+      return { ...schema, fields: schema.fields.map((field) => ({ ...field, type: 'boolean' })) }
+    }
     if (schemaId === unreachableSchema && !isRegistryThere())
       throw new EmbudoError('registry_unavailable', 'the registry is away', { retriable: true })
     throw new EmbudoError('schema_unknown', `there is no schema ${schemaId}`)
