@@ -13,6 +13,7 @@ import { timeMsOf } from './event-time.ts'
 import { Held, type Runs } from './held.ts'
 import type { Payloads } from './payload.ts'
 import { Pending } from './pending.ts'
+import type { RefusedHere } from './refused-rows.ts'
 import type { Writers } from './writers.ts'
 
 /** What a flush takes from one partition: its rows by event, and where its position then stands. */
@@ -196,10 +197,11 @@ export class Lane {
   /** Throws, and adds nothing, where `value` can never be a row. */
   #addRow(record: Pick<LogRecord, 'offset' | 'timestamp' | 'header'>, value: Buffer | null): void {
     const { topic, partition } = this.position
-    const { writers, payloads } = this.#source
+    const { writers, payloads, refused } = this.#source
     const writer = writers.of(value)
     const rows = this.#pending.rows.get(writer.event) ?? this.#newRows(writer.event)
     const { bytes, from } = payloads.of(writer, value!)
+    refused.check(record.offset, bytes, from)
     const row = {
       id: record.header('ce_id') ?? `${topic}:${partition}:${record.offset}`,
       timeMs: timeMsOf(record),
@@ -259,6 +261,8 @@ export interface Found {
 export interface LaneSource {
   readonly writers: Writers
   readonly payloads: Payloads
+  /** What ClickHouse would not take. */
+  readonly refused: RefusedHere
   readonly prefix: string
   readonly corrections: Corrections
   readonly maxPoisonedShare: number

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import { pino } from 'pino'
 import { expect, vi } from 'vitest'
@@ -10,7 +10,7 @@ import { identityHash } from '../../../src/consumer/identity-hash.ts'
 import { raiseEpoch } from '../../../src/consumer/positions.ts'
 import type { Corrections } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
-import { type Catalog, catalogOf } from '../../../src/define/catalog.ts'
+import { catalogOf } from '../../../src/define/catalog.ts'
 import { EmbudoError, isRetriable } from '../../../src/define/error.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
@@ -33,8 +33,8 @@ export const unreachableSchema = 77_777
 /** One that only has the name of an event. */
 export const incompatibleSchema = 77_778
 
-export const newCodec = (isRegistryThere: () => boolean = () => true, events: Catalog = catalog): Codec =>
-  new Codec(events, ids, async (schemaId) => {
+export const newCodec = (isRegistryThere: () => boolean = () => true): Codec =>
+  new Codec(catalog, ids, async (schemaId) => {
     if (schemaId === incompatibleSchema) {
       const { schema } = catalog.events.get('webinar_attended')!.current
       return { ...schema, fields: schema.fields.map((field) => ({ ...field, type: 'boolean' })) }
@@ -70,7 +70,8 @@ export const openWorld = async (parts: { clickhouseUrl: string; databaseUrl: str
   const clickhouseUrl = withDatabase(parts.clickhouseUrl, name)
   const outside = createClient({ url: parts.clickhouseUrl })
   await outside.command({ query: `CREATE DATABASE ${name}` })
-  const clickhouse = createClient({ url: clickhouseUrl, max_open_connections: 20 })
+  const log = { level: ClickHouseLogLevel.OFF }
+  const clickhouse = createClient({ url: clickhouseUrl, max_open_connections: 20, log })
   await ensureEventTables(clickhouse, catalog, 1)
   await nameEventTables(clickhouse, catalog, 1)
 
