@@ -5,6 +5,7 @@ import type { DomainEvent } from '../define/event.ts'
 import type { AvroRecord } from '../define/field.ts'
 import { fromUnits, toUnits } from '../define/money.ts'
 import { ForeignSchemas } from './foreign-schemas.ts'
+import { isoMs } from './iso-time.ts'
 import type { LogRecord } from './port.ts'
 
 /** Which event, in which version and by which schema, a record's bytes are. */
@@ -226,13 +227,15 @@ class RecordEvent implements DomainEvent<Record<string, unknown>> {
 export const schemaIdOf = (value: Buffer): number =>
   value.length > framingBytes && value[0] === 0 ? value.readInt32BE(1) : -1
 
-/** When it happened, in the one form whose texts compare as instants. */
+/** When it happened, in the one form whose texts compare as instants; when it was appended, where it says no time. */
 export const timeOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): string => {
   const time = record.header('ce_time')
   if (time === undefined) return new Date(record.timestamp).toISOString()
-  if (time.length === 24 && time.endsWith('Z')) return time
+  if (isoMs(time) !== undefined) return time
   const parsed = new Date(time)
-  return Number.isNaN(parsed.getTime()) ? new Date(record.timestamp).toISOString() : parsed.toISOString()
+  const text = Number.isNaN(parsed.getTime()) ? '' : parsed.toISOString()
+  // Years of more than four digits compare as no others do.
+  return text.length === 24 ? text : new Date(record.timestamp).toISOString()
 }
 
 const reader = (event: EventDefinition, version: number | undefined, writer: avro.Type) => {
