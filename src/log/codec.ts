@@ -238,6 +238,13 @@ export const timeOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): string 
   return text.length === 24 ? text : new Date(record.timestamp).toISOString()
 }
 
+/** The same in milliseconds since the epoch. */
+export const timeMsOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): number => {
+  const time = record.header('ce_time')
+  if (time === undefined) return record.timestamp
+  return isoMs(time) ?? Date.parse(timeOf(record))
+}
+
 const reader = (event: EventDefinition, version: number | undefined, writer: avro.Type) => {
   const upcasts =
     version === undefined

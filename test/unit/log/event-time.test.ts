@@ -1,9 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { timeOf } from '../../../src/log/codec.ts'
+import { timeMsOf, timeOf } from '../../../src/log/codec.ts'
 import { isoMs } from '../../../src/log/iso-time.ts'
-import { timeMsOf } from '../../../src/projection/clickhouse/event-time.ts'
-import { Held } from '../../../src/projection/clickhouse/held.ts'
 
 describe('the time of an event', () => {
   it('is read as Date.parse reads it', () => {
@@ -55,17 +53,5 @@ describe('the time of an event of another producer', () => {
     const record = { timestamp: appendedAt, header: () => time }
     expect(timeOf(record)).toBe(expected)
     expect(timeMsOf(record)).toBe(Date.parse(expected))
-  })
-})
-
-describe('what a look has found', () => {
-  it('is asked in the order of offsets', () => {
-    const held = new Held([
-      [3, 5],
-      [7, 7],
-      [10, 12],
-    ])
-    const found = Array.from({ length: 15 }, (_, offset) => offset).filter((offset) => held.has(offset))
-    expect(found).toEqual([3, 4, 5, 7, 10, 11, 12])
   })
 })
