@@ -80,21 +80,6 @@ describe('a row that ClickHouse refuses', () => {
     expect(await story.accounts()).toEqual({ applied: 32, deadLettered: 0, unaccounted: 0 })
   })
 
-  it('is poison like any other: where too many are, the partition stops', async () => {
-    const story = new Story(world)
-    await story.appendOnce(30)
-    await story.appendValue(1, tooLarge, 105)
-    await using worker = story.start()
-    await vi.waitFor(() => expect(worker.errors.map(codeOf)).toContain('too_many_poisoned'), patient)
-    await vi.waitFor(
-      async () => expect(await story.positions()).toMatchObject([10, expect.anything(), 10]),
-      patient,
-    )
-    expect(await story.letters()).toEqual([])
-    const { rows, places } = await story.counts()
-    expect(rows).toBe(places)
-  })
-
   it('is nothing that a cut body makes of it: what is cut is sent again', async () => {
     const story = new Story(world)
     await story.appendOnce(60)

@@ -125,6 +125,15 @@ describe('a lane', () => {
     })
   })
 
+  it('counts what ClickHouse has refused among the poison', () => {
+    const refused = new RefusedRows()
+    const lane = newLane({ refused })
+    for (let offset = 4; offset < 204; offset++)
+      refused.note(position, offset, sound.subarray(framingBytes), 'too large')
+    expect(() => lane.add(batch(0, 's'.repeat(204)))).toThrow('more than EMBUDO_MAX_POISONED_SHARE allows')
+    expect(lane.hasPending).toBe(false)
+  })
+
   it('gives a letter that is retried and refused its reason', async () => {
     const refused = new RefusedRows()
     const lane = newLane({ refused })
