@@ -260,7 +260,7 @@ const readingRoutes = (parts: Parts): Route[] => {
           historyOf: { name: 'events' },
           history: clickhouseHistory({ clickhouse, catalog, tables }),
         })),
-    ...analyticsRoutes({ clickhouse, catalog, tables }),
+    ...analyticsRoutes({ clickhouse, catalog: sendable(catalog), tables }),
     ...projectionRoutes({
       list: () => shownProjections(parts),
       ...projectionLifecycle({

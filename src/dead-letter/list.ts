@@ -85,7 +85,7 @@ export const showLetter = async (sql: Sql, id: string): Promise<WholeLetter> => 
   return { ...shown(row), key: row.key, value: row.value, headers: row.headers, appendedAt }
 }
 
-/** The first of these records that the live generation of a projection has parked; event tables have one generation. */
+/** The first of these records that the live generation of a projection has parked. */
 export const findParked = async (
   sql: Sql,
   projection: string,

@@ -1,9 +1,11 @@
 import avro from 'avsc'
 import type { Catalog, EventDefinition } from '../define/catalog.ts'
-import { EmbudoError } from '../define/error.ts'
+import { EmbudoError, messageOf } from '../define/error.ts'
 import type { DomainEvent } from '../define/event.ts'
 import type { AvroRecord } from '../define/field.ts'
 import { fromUnits, toUnits } from '../define/money.ts'
+import { ForeignSchemas } from './foreign-schemas.ts'
+import { isoMs } from './iso-time.ts'
 import type { LogRecord } from './port.ts'
 
 /** Which event, in which version and by which schema, a record's bytes are. */
@@ -29,6 +31,7 @@ export class Codec {
   readonly #encoders = new Map<string, { schemaId: number; type: avro.Type }>()
   readonly #writers = new Map<number, Writer & { readonly read: (body: Buffer) => Record<string, unknown> }>()
   readonly #fetchSchema: (schemaId: number) => Promise<AvroRecord>
+  readonly #foreign: ForeignSchemas
   #scratch = Buffer.allocUnsafeSlow(64 * 1024)
 
   /** `ids`: the registry's id of every version, by `<event>/<version>`. */
@@ -36,8 +39,10 @@ export class Codec {
     catalog: Catalog,
     ids: ReadonlyMap<string, number>,
     fetchSchema: (schemaId: number) => Promise<AvroRecord>,
+    nowMs: () => number = Date.now,
   ) {
     this.#catalog = catalog
+    this.#foreign = new ForeignSchemas(nowMs)
     this.#fetchSchema = fetchSchema
     for (const event of catalog.events.values()) {
       for (const { version, schema } of event.versions) {
@@ -76,20 +81,32 @@ export class Codec {
     return this.#writers.get(schemaIdOf(value))
   }
 
-  /** Throws `schema_foreign` where the registry's schema of that id is of no event of the catalogue. */
+  /** Whether `learn` would not ask the registry: who wrote it is known, or that it is no event's. */
+  hasLearnt(value: Buffer): boolean {
+    const schemaId = schemaIdOf(value)
+    return this.#writers.has(schemaId) || this.#foreign.has(schemaId)
+  }
+
+  /** Why `learn` found no writer for it. */
+  refusalOf(value: Buffer): EmbudoError | undefined {
+    return this.#foreign.of(schemaIdOf(value))
+  }
+
+  /**
+   * Throws `schema_foreign` where the registry's schema of that id is of no event of the catalogue, or none that its
+   * records can be read by. What does not pass is remembered for a while.
+   */
   async learn(value: Buffer): Promise<Writer> {
     const schemaId = schemaIdOf(value)
     const known = this.#writers.get(schemaId)
     if (known !== undefined) return known
-    const schema = await this.#fetchSchema(schemaId)
-    const event = this.#catalog.events.get(schema.name)
-    if (event === undefined || schema.namespace !== event.current.schema.namespace) {
-      throw new EmbudoError(
-        'schema_foreign',
-        `schema ${schemaId} is of ${schema.namespace}.${schema.name}, which is no event of the catalogue`,
-      )
+    if (this.#foreign.has(schemaId)) throw this.#foreign.of(schemaId)
+    try {
+      return this.#writerBy(schemaId, await this.#fetchSchema(schemaId))
+    } catch (error) {
+      if (error instanceof EmbudoError && !error.retriable) this.#foreign.note(schemaId, error)
+      throw error
     }
-    return this.#add(schemaId, event, undefined, schema)
   }
 
   /** The data in the event's current version. The writer must be known. */
@@ -116,6 +133,25 @@ export class Codec {
     const event = new RecordEvent(writer.event.type, writer.read(value), record, topic, partition, this)
     record.decoded = event
     return event
+  }
+
+  #writerBy(schemaId: number, schema: AvroRecord): Writer {
+    const event = this.#catalog.events.get(schema.name)
+    if (event === undefined || schema.namespace !== event.current.schema.namespace) {
+      throw new EmbudoError(
+        'schema_foreign',
+        `schema ${schemaId} is of ${schema.namespace}.${schema.name}, which is no event of the catalogue`,
+      )
+    }
+    try {
+      return this.#add(schemaId, event, undefined, schema)
+    } catch (cause) {
+      throw new EmbudoError(
+        'schema_foreign',
+        `schema ${schemaId} has the name of ${event.type}, which cannot be read by it: ${messageOf(cause)}`,
+        { cause },
+      )
+    }
   }
 
   #add(schemaId: number, event: EventDefinition, version: number | undefined, schema: AvroRecord) {
@@ -191,13 +227,22 @@ class RecordEvent implements DomainEvent<Record<string, unknown>> {
 export const schemaIdOf = (value: Buffer): number =>
   value.length > framingBytes && value[0] === 0 ? value.readInt32BE(1) : -1
 
-/** When it happened, in the one form whose texts compare as instants. */
+/** When it happened, in the one form whose texts compare as instants; when it was appended, where it says no time. */
 export const timeOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): string => {
   const time = record.header('ce_time')
   if (time === undefined) return new Date(record.timestamp).toISOString()
-  if (time.length === 24 && time.endsWith('Z')) return time
+  if (isoMs(time) !== undefined) return time
   const parsed = new Date(time)
-  return Number.isNaN(parsed.getTime()) ? new Date(record.timestamp).toISOString() : parsed.toISOString()
+  const text = Number.isNaN(parsed.getTime()) ? '' : parsed.toISOString()
+  // Years of more than four digits compare as no others do.
+  return text.length === 24 ? text : new Date(record.timestamp).toISOString()
+}
+
+/** The same in milliseconds since the epoch. */
+export const timeMsOf = (record: Pick<LogRecord, 'timestamp' | 'header'>): number => {
+  const time = record.header('ce_time')
+  if (time === undefined) return record.timestamp
+  return isoMs(time) ?? Date.parse(timeOf(record))
 }
 
 const reader = (event: EventDefinition, version: number | undefined, writer: avro.Type) => {

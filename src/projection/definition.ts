@@ -1,7 +1,7 @@
 import { globSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { type Catalog, topicName } from '../define/catalog.ts'
+import { type Catalog, sendable, topicName } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import type { EventTablesDefinition } from '../define/event-tables.ts'
 import type { ReadModelDefinition } from '../define/read-model.ts'
@@ -32,8 +32,8 @@ export const loadProjections = async (folder: string): Promise<Projection[]> => 
   )
 }
 
-/** The broker's names of the topics that it reads: event tables read all. */
+/** The broker's names of the topics that it reads: event tables read all that others send to. */
 export const topicsOf = (projection: Projection, catalog: Catalog, prefix: string): string[] =>
-  (projection.kind === 'event tables' ? catalog.topics : [projection.topic]).map((topic) =>
+  (projection.kind === 'event tables' ? sendable(catalog).topics : [projection.topic]).map((topic) =>
     topicName(prefix, topic),
   )

@@ -74,7 +74,7 @@ export const listProjections = async (parts: ProjectionQueryParts): Promise<Proj
   return projections.map((projection) => itemOf(projection, parts, generations, stored, bounds))
 }
 
-/** Next offsets of a projection's live generation, by `<topic>:<partition>`; event tables have one generation. */
+/** Next offsets of a projection's live generation, by `<topic>:<partition>`. */
 export const livePositions = async (pool: Pool, model: string): Promise<Map<string, number>> => {
   const { rows } = await pool.query<{ topic: string; partition: number; next_offset: string }>(
     `select p.topic, p.partition, p.next_offset from embudo.positions p

@@ -1,6 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { sendable } from '../../src/define/catalog.ts'
 import { EmbudoError } from '../../src/define/error.ts'
 import { catalog, codec, openWorld, Story, type World } from '../integration/clickhouse/sink-world.ts'
 
@@ -10,7 +11,7 @@ describe('the ClickHouse sink', () => {
   beforeAll(async () => {
     world = await openWorld(inject('parts'))
     // As for a worker that was stopped for longer than the deduplication window lasts: nothing leans on it.
-    for (const type of catalog.events.keys()) {
+    for (const type of sendable(catalog).events.keys()) {
       await world.clickhouse.command({
         query: `ALTER TABLE ${type}_g1 MODIFY SETTING non_replicated_deduplication_window = 0`,
       })

@@ -1,7 +1,7 @@
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { readPositions } from '../../consumer/positions.ts'
-import { type Catalog, type EventDefinition, topicName } from '../../define/catalog.ts'
+import { type Catalog, type EventDefinition, sendable, topicName } from '../../define/catalog.ts'
 import type { Comparison, Difference } from '../generation-kind.ts'
 import { clickhouseError } from './clickhouse-error.ts'
 import { type Cluster, linearizable } from './cluster.ts'
@@ -40,7 +40,7 @@ export const compareEventTables = async (
   const ends = await commonEnds(parts, compared)
   let [rows, differences] = [0, 0]
   const examples: Difference[] = []
-  for (const event of parts.catalog.events.values()) {
+  for (const event of sendable(parts.catalog).events.values()) {
     const topic = topicName(parts.prefix, event.topic)
     const tables = { parts, compared, event, topic, ends: ends.get(topic) ?? [], signal }
     for (const partition of await sums(tables, '_partition', {})) {

@@ -71,7 +71,7 @@ export interface RowMetadata {
   readonly offset: number
 }
 
-const metadataFields = [
+export const metadataFields = [
   { name: '_event_id', type: 'string' },
   { name: '_time', type: { type: 'long', logicalType: 'timestamp-millis' } },
   { name: '_appended_at', type: { type: 'long', logicalType: 'timestamp-millis' } },
@@ -88,7 +88,7 @@ export const carriedColumns: readonly string[] = metadataFields.map((field) => f
  * container that was cut off on its way can never pass for a shorter one.
  * https://avro.apache.org/docs/1.12.0/specification/#object-container-files
  */
-export const containerOf = (payload: AvroRecord, parts: readonly Rows[]): Buffer[] => {
+export const containerOf = (payload: AvroRecord, parts: readonly Contained[]): Buffer[] => {
   const fields = [...metadataFields, ...payload.fields.map(({ name, type }) => ({ name, type }))]
   const schema = JSON.stringify({ type: 'record', name: payload.name, fields })
   const count = parts.reduce((sum, rows) => sum + rows.count, 0)
@@ -103,6 +103,8 @@ export const containerOf = (payload: AvroRecord, parts: readonly Rows[]): Buffer
   at = writeLong(head, at, size)
   return [head.subarray(0, at), ...parts.map((rows) => rows.bytes()), sync]
 }
+
+type Contained = Pick<Rows, 'count' | 'byteLength' | 'bytes'>
 
 /** Separates blocks in files that are cut up; ours have one block and travel whole, so a constant serves. */
 const sync = Buffer.from('embudo-container', 'latin1')

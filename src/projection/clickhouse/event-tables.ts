@@ -5,7 +5,7 @@ import { startConsumer } from '../../consumer/consumer.ts'
 import type { Feeds } from '../../consumer/feeds.ts'
 import type { Membership } from '../../consumer/membership.ts'
 import type { Corrections } from '../../dead-letter/correction.ts'
-import type { Catalog } from '../../define/catalog.ts'
+import { type Catalog, sendable, topicName } from '../../define/catalog.ts'
 import type { EventTablesDefinition } from '../../define/event-tables.ts'
 import type { Codec } from '../../log/codec.ts'
 import type { Log } from '../../log/port.ts'
@@ -44,7 +44,7 @@ export interface EventTablesParts extends EventTablesKindParts {
   readonly observe?: ObserveBatches
 }
 
-/** The tables of events in ClickHouse: one set for each generation, each fed from every topic. */
+/** The tables of events in ClickHouse: one set for each generation, each fed from every topic that others send to. */
 export const eventTablesKind = (
   { name: reader }: EventTablesDefinition,
   parts: EventTablesParts,
@@ -52,6 +52,7 @@ export const eventTablesKind = (
   const { catalog, pool, clickhouse, cluster } = parts
   return {
     async prepare(generation, isLive) {
+      await forgetInternal(parts, reader, generation)
       await ensureEventTables(clickhouse, catalog, generation, cluster)
       if (isLive) await pointNames(parts, generation)
     },
@@ -63,7 +64,7 @@ export const eventTablesKind = (
       const consumer = stack.use(
         await startConsumer(
           {
-            ...{ reader, generation, topics: catalog.topics },
+            ...{ reader, generation, topics: sendable(catalog).topics },
             run: (position, batches, signal) =>
               sink.run(position, parts.pace.through(reader, generation, batches, signal), signal),
           },
@@ -85,4 +86,17 @@ export const eventTablesKind = (
       await dropEventTables(clickhouse, catalog, generation, cluster)
     },
   }
+}
+
+/** Positions in topics that are embudo's own: a generation that reads none of them would seem to be behind for ever. */
+const forgetInternal = async (
+  { pool, catalog, prefix }: EventTablesParts,
+  reader: string,
+  generation: number,
+): Promise<void> => {
+  const internal = catalog.topics.filter((topic) => topic.isInternal === true)
+  await pool.query(
+    'delete from embudo.positions where reader = $1 and generation = $2 and topic = any($3::text[])',
+    [reader, generation, internal.map((topic) => topicName(prefix, topic))],
+  )
 }

@@ -6,9 +6,12 @@ import { parkLetters } from '../../dead-letter/letters.ts'
 import { settleLetters } from '../../dead-letter/retrying.ts'
 import type { EventDefinition } from '../../define/catalog.ts'
 import { transaction } from '../../postgres/transaction.ts'
+import { isOfData } from './clickhouse-error.ts'
 import type { Cluster } from './cluster.ts'
 import { type Insert, type InsertPart, sendInsert } from './insert.ts'
 import type { Taken } from './lane.ts'
+import type { RefusedRows } from './refused-rows.ts'
+import { noteRefused } from './trial.ts'
 
 export interface FlushParts {
   readonly clickhouse: ClickHouseClient
@@ -18,20 +21,35 @@ export interface FlushParts {
   readonly newId?: () => string
 }
 
+export interface FlushMemory {
+  readonly refused: RefusedRows
+  /** Ends a trial early. */
+  readonly signal: AbortSignal
+}
+
 /**
  * Rows first, then the positions and dead letters of all partitions in one transaction. Between the two, and when either fails,
- * what the tables hold is ahead of the positions; the look at the next take-over finds it. Answers what was taken
- * with the positions as they stand after.
+ * what the tables hold is ahead of the positions; the look at the next take-over finds it. Rows that ClickHouse can
+ * never take are noted before it fails. Answers what was taken with the positions as they stand after.
  */
-export const flush = async (taken: readonly Taken[], parts: FlushParts): Promise<Taken[]> => {
+export const flush = async (
+  taken: readonly Taken[],
+  parts: FlushParts,
+  memory: FlushMemory,
+): Promise<Taken[]> => {
   const newId = parts.newId ?? randomUUID
-  const sent = planInserts(taken).map((insert) =>
-    sendInsert(parts.clickhouse, insert, { ...parts, queryId: newId() }),
-  )
+  const inserts = planInserts(taken)
+  const sent = inserts.map((insert) => sendInsert(parts.clickhouse, insert, { ...parts, queryId: newId() }))
   // All of them, even if one has failed: the partitions are not taken over again while others still run.
-  const failed = (await Promise.allSettled(sent)).find((outcome) => outcome.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
-  return moveAll(parts.pool, taken)
+  const outcomes = await Promise.allSettled(sent)
+  const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
+  if (failed.length === 0) return moveAll(parts.pool, taken)
+  for (const [index, outcome] of outcomes.entries()) {
+    // Where the trial itself fails, nothing is known of the rows, and what the insert said stands.
+    if (outcome.status === 'rejected' && isOfData(outcome.reason))
+      await noteRefused(inserts[index]!, { ...parts, ...memory }).catch(() => {})
+  }
+  throw failed[0]!.reason
 }
 
 /** One insert for each event type, over all partitions. */

@@ -1,11 +1,18 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { ClickHouseClient, ClickHouseSettings } from '@clickhouse/client'
+import type { ClickHouseClient, ClickHouseSettings, ExecParams } from '@clickhouse/client'
 import type { Position } from '../../consumer/positions.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
 import { clickhouseError } from './clickhouse-error.ts'
 import { type Cluster, linearizable, oneAfterAnother } from './cluster.ts'
-import { columnList, dataColumns, metadataColumns, quoted, subjectField } from './columns.ts'
+import {
+  columnList,
+  dataColumns,
+  metadataColumns,
+  quoted,
+  subjectField,
+  type TableColumn,
+} from './columns.ts'
 import { carriedColumns, containerOf, type Rows } from './container.ts'
 import { fenceParameters, insertsOf, unfenced } from './fence.ts'
 import { tableName } from './tables.ts'
@@ -36,11 +43,13 @@ export const sendInsert = async (
     event.current.schema,
     parts.map((part) => part.rows),
   )
+  const generation = positions[0]!.generation
   try {
-    await oneAfterAnother(cluster, async () => {
-      const { stream } = await clickhouse.exec({
-        query: statementOf(event, positions[0]!.generation),
-        values: Readable.from(container, { objectMode: false }),
+    await oneAfterAnother(cluster, () =>
+      sendContainer(clickhouse, container, {
+        query:
+          `INSERT INTO ${quoted(tableName(event.type, generation))} (${columnsOf(event)}) ` +
+          `${rowsFromInput(event)} WHERE ${unfenced} FORMAT Avro`,
         query_id: insertsOf(positions[0]!) + queryId,
         query_params: {
           ...fenceParameters(positions),
@@ -48,37 +57,64 @@ export const sendInsert = async (
           log_topic: topicName(prefix, event.topic),
         },
         clickhouse_settings: {
-          ...settings,
+          ...insertSettings,
           ...linearizable(cluster),
           insert_deduplication_token: tokenOf(event, parts),
         },
-      })
-      await drained(stream)
-    })
+      }),
+    )
   } catch (error) {
     throw clickhouseError(error, `insert ${event.type} events`)
   }
 }
 
+/** An insert whose rows are those of a container. */
+export const sendContainer = async (
+  clickhouse: ClickHouseClient,
+  container: readonly Buffer[],
+  insert: ExecParams,
+): Promise<void> => {
+  const values = Readable.from(container, { objectMode: false })
+  const { stream } = await clickhouse.exec({ ...insert, values })
+  await drained(stream)
+}
+
 /** Table and columns come from the catalogue and are quoted; all else is a parameter. */
-const statementOf = (event: EventDefinition, generation: number): string => {
-  const carried = metadataColumns.filter(({ name }) => carriedColumns.includes(name))
-  const data = dataColumns(event)
-  const names = [...carried, ...data].map(({ name }) => quoted(name)).join(', ')
+const columnsOf = (event: EventDefinition): string => `${namesOf(event)}, _subject, _type, _topic`
+
+/** The rows of a container, as `columnsOf` names them. */
+export const rowsFromInput = (event: EventDefinition): string => {
   const subject = subjectField(event)
   const subjectSql = subject.nullable ? `ifNull(${quoted(subject.name)}, '')` : quoted(subject.name)
-  const structure = columnList([...carried, ...data]).replace(/[\\']/g, '\\$&')
   return (
-    `INSERT INTO ${quoted(tableName(event.type, generation))} (${names}, _subject, _type, _topic) ` +
-    `SELECT ${names}, ${subjectSql}, {type:String}, {log_topic:String} FROM input('${structure}') ` +
-    `WHERE ${unfenced} FORMAT Avro`
+    `SELECT ${namesOf(event)}, ${subjectSql}, {type:String}, {log_topic:String} ` +
+    `FROM input('${inSql(carried(event))}')`
   )
 }
+
+/** The same columns with their types, as a table function is told them. */
+export const structureOf = (event: EventDefinition): string =>
+  inSql([
+    ...carried(event),
+    ...['_subject', '_type', '_topic'].map((said) => metadataColumns.find(({ name }) => name === said)!),
+  ])
+
+const carried = (event: EventDefinition): TableColumn[] => [
+  ...metadataColumns.filter(({ name }) => carriedColumns.includes(name)),
+  ...dataColumns(event),
+]
+
+const namesOf = (event: EventDefinition): string =>
+  carried(event)
+    .map(({ name }) => quoted(name))
+    .join(', ')
+
+const inSql = (columns: readonly TableColumn[]): string => columnList(columns).replace(/[\\']/g, '\\$&')
 
 // Everything that the guarantee leans on is said with the insert and not left to the server's defaults:
 // one block for the whole container, written when it is complete, and an answer only after that.
 const rowsPastAnyFlush = '16777216'
-const settings: ClickHouseSettings = {
+export const insertSettings: ClickHouseSettings = {
   async_insert: 0,
   wait_end_of_query: 1,
   max_insert_block_size: rowsPastAnyFlush,

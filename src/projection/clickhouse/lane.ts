@@ -2,17 +2,18 @@ import type { DistinctBatch } from '../../consumer/distinct.ts'
 import { markOf } from '../../consumer/mark.ts'
 import { type Advance, type Position, positionMoved } from '../../consumer/positions.ts'
 import type { Correction, Corrections } from '../../dead-letter/correction.ts'
-import { letterOf, type NewLetter } from '../../dead-letter/letters.ts'
+import { discardedLetter, letterOf, type NewLetter } from '../../dead-letter/letters.ts'
 import { PoisonShare } from '../../dead-letter/poison-share.ts'
 import type { RetriedLetter, Settlement } from '../../dead-letter/retrying.ts'
 import { type EventDefinition, topicName } from '../../define/catalog.ts'
 import { EmbudoError, isRetriable } from '../../define/error.ts'
+import { timeMsOf } from '../../log/codec.ts'
 import type { LogRecord } from '../../log/port.ts'
 import { Rows } from './container.ts'
-import { timeMsOf } from './event-time.ts'
 import { Held, type Runs } from './held.ts'
 import type { Payloads } from './payload.ts'
 import { Pending } from './pending.ts'
+import type { RefusedHere } from './refused-rows.ts'
 import type { Writers } from './writers.ts'
 
 /** What a flush takes from one partition: its rows by event, and where its position then stands. */
@@ -108,7 +109,10 @@ export class Lane {
       try {
         if (!this.#held.has(offset)) {
           const correction = this.#correctionOf(offset)
-          if (correction?.decision === 'discarded') continue
+          if (correction?.decision === 'discarded') {
+            pending.park(detached(discardedLetter(record)))
+            continue
+          }
           this.#addRow(record, correction === undefined ? record.value : correction.value)
         }
         applied++
@@ -193,10 +197,11 @@ export class Lane {
   /** Throws, and adds nothing, where `value` can never be a row. */
   #addRow(record: Pick<LogRecord, 'offset' | 'timestamp' | 'header'>, value: Buffer | null): void {
     const { topic, partition } = this.position
-    const { writers, payloads } = this.#source
+    const { writers, payloads, refused } = this.#source
     const writer = writers.of(value)
     const rows = this.#pending.rows.get(writer.event) ?? this.#newRows(writer.event)
     const { bytes, from } = payloads.of(writer, value!)
+    refused.check(record.offset, bytes, from)
     const row = {
       id: record.header('ce_id') ?? `${topic}:${partition}:${record.offset}`,
       timeMs: timeMsOf(record),
@@ -218,11 +223,9 @@ export class Lane {
     return rows
   }
 
-  /** Copied, since key and value hold on to all that was fetched with them. */
   #letterOf(record: LogRecord, error: unknown): NewLetter {
     const type = this.#source.writers.typeOf(record.value) ?? record.header('ce_type')
-    const { key, value, ...letter } = letterOf(record, type, error)
-    return { ...letter, key: key && Buffer.from(key), value: value && Buffer.from(value) }
+    return detached(letterOf(record, type, error))
   }
 
   #correctionOf(offset: number): Correction | undefined {
@@ -240,6 +243,13 @@ export class Lane {
   }
 }
 
+/** Copied, since key and value hold on to all that was fetched with them. */
+const detached = ({ key, value, ...letter }: NewLetter): NewLetter => ({
+  ...letter,
+  key: key && Buffer.from(key),
+  value: value && Buffer.from(value),
+})
+
 /** What a take-over has found of a partition. */
 export interface Found {
   /** Offsets at or past the position that the tables hold. */
@@ -251,6 +261,8 @@ export interface Found {
 export interface LaneSource {
   readonly writers: Writers
   readonly payloads: Payloads
+  /** What ClickHouse would not take. */
+  readonly refused: RefusedHere
   readonly prefix: string
   readonly corrections: Corrections
   readonly maxPoisonedShare: number

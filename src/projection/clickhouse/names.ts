@@ -31,11 +31,20 @@ export const keepNames = (
   const { signal } = stopping
 
   const keep = async (): Promise<void> => {
+    let isKept = true
     while (!signal.aborted) {
       try {
         if ((await liveGeneration(parts.pool, projection)) === generation) await pointNames(parts, generation)
+        if (!isKept) parts.logger.info({ generation }, 'the names of the tables are looked after again')
+        isKept = true
       } catch (error) {
-        parts.logger.warn({ error: messageOf(error) }, 'the names of the tables could not be looked after')
+        // Said once: ClickHouse may be away for hours.
+        if (isKept)
+          parts.logger.warn(
+            { generation, error: messageOf(error) },
+            'the names of the tables cannot be looked after',
+          )
+        isKept = false
       }
       await sleep(everyMs, undefined, { signal }).catch(() => {})
     }

@@ -1,3 +1,4 @@
+import type { EventDefinition } from '../../define/catalog.ts'
 import { EmbudoError, messageOf } from '../../define/error.ts'
 import { avroType, type Codec, framingBytes, type Writer } from '../../log/codec.ts'
 import { type Skip, skipperOf } from './skipper.ts'
@@ -11,33 +12,37 @@ export interface Payload {
 /**
  * What a value contributes to a container: its own bytes where its writer used the current schema, proven to end
  * where they should; for every other version the event read through upcasts and resolution, and encoded anew, so
- * that all rows of a table are of one shape. Throws `record_malformed`.
+ * that all rows of a table are of one shape. That is proven too: an amount may be larger than its column. Throws
+ * `record_malformed`.
  */
 export class Payloads {
   readonly #codec: Codec
-  readonly #skips = new Map<Writer, Skip | undefined>()
+  readonly #skips = new Map<EventDefinition, Skip>()
 
   constructor(codec: Codec) {
     this.#codec = codec
   }
 
   of(writer: Writer, value: Buffer): Payload {
-    const skip = this.#skipOf(writer)
-    if (skip === undefined) return { bytes: this.#encodedAnew(writer, value), from: 0 }
-    const end = skip(value, framingBytes)
-    if (end === value.length) return { bytes: value, from: framingBytes }
+    const { event } = writer
+    const isCurrent = writer.version === event.current.version
+    const bytes = isCurrent ? value : this.#encodedAnew(writer, value)
+    const from = isCurrent ? framingBytes : 0
+    if (this.#skipOf(event)(bytes, from) === bytes.length) return { bytes, from }
     throw new EmbudoError(
       'record_malformed',
-      `its ${value.length} bytes are not one ${writer.event.type} of schema ${writer.schemaId}`,
+      isCurrent
+        ? `its ${value.length} bytes are not one ${event.type} of schema ${writer.schemaId}`
+        : `what ${event.type} of schema ${writer.schemaId} becomes does not fit its columns`,
     )
   }
 
-  #skipOf(writer: Writer): Skip | undefined {
-    if (!this.#skips.has(writer)) {
-      const isCurrent = writer.version === writer.event.current.version
-      this.#skips.set(writer, isCurrent ? skipperOf(writer.event.current.schema) : undefined)
-    }
-    return this.#skips.get(writer)
+  #skipOf(event: EventDefinition): Skip {
+    const known = this.#skips.get(event)
+    if (known !== undefined) return known
+    const skip = skipperOf(event.current.schema)
+    this.#skips.set(event, skip)
+    return skip
   }
 
   #encodedAnew(writer: Writer, value: Buffer): Buffer {

@@ -41,10 +41,12 @@ export class Pending {
     return { rows: count, bytes }
   }
 
-  /** Answers how to forget the rows and letters that are added from here on. */
+  /** Answers how to forget the rows and letters that are added, and what is settled, from here on. */
   bookmark(): () => void {
     const rows = new Map([...this.rows].map(([event, those]) => [event, those.bookmark()] as const))
     const letters = this.parked.length
+    const { applied, failed } = this.settled
+    const [appliedBefore, failedBefore] = [applied.length, failed.length]
     return () => {
       for (const [event, those] of this.rows) {
         const bookmark = rows.get(event)
@@ -52,6 +54,8 @@ export class Pending {
         else those.backTo(bookmark)
       }
       for (const letter of this.parked.splice(letters)) this.#letterBytes -= bytesOf(letter)
+      applied.length = appliedBefore
+      failed.length = failedBefore
     }
   }
 }

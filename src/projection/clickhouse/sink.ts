@@ -9,6 +9,7 @@ import { lookFor, takeOver } from './fence.ts'
 import { type FlushParts, flush } from './flush.ts'
 import { Lane, type Taken } from './lane.ts'
 import { Payloads } from './payload.ts'
+import { RefusedRows } from './refused-rows.ts'
 import { Writers } from './writers.ts'
 
 export interface SinkParts extends FlushParts {
@@ -58,6 +59,7 @@ export class EventSink implements AsyncDisposable {
   readonly #limits: SinkLimits
   readonly #now: () => number
   readonly #payloads: Payloads
+  readonly #refused = new RefusedRows()
   readonly #lanes = new Set<Lane>()
   readonly #stopping = new AbortController()
   readonly #flushing: Promise<void>
@@ -92,7 +94,8 @@ export class EventSink implements AsyncDisposable {
     const lettersAhead = await readLettersAhead(pool, position)
     if (signal.aborted) return
     const told = { prefix, corrections, maxPoisonedShare }
-    const source = { writers: new Writers(codec), payloads: this.#payloads, ...told }
+    const refused = this.#refused.of(position)
+    const source = { writers: new Writers(codec), payloads: this.#payloads, refused, ...told }
     const lane = new Lane(position, { held, lettersAhead }, source)
     this.#lanes.add(lane)
     const close = () => lane.close()
@@ -196,8 +199,9 @@ export class EventSink implements AsyncDisposable {
       .map((lane) => lane.take())
       .filter((part): part is Taken => part !== undefined)
     this.#makeRoom()
+    const memory = { refused: this.#refused, signal: this.#stopping.signal }
     try {
-      for (const { lane, position, rows, observed } of await flush(taken, this.#parts)) {
+      for (const { lane, position, rows, observed } of await flush(taken, this.#parts, memory)) {
         lane.moved(position)
         for (const part of rows.values()) this.#rowsWritten += part.count
         for (const hear of observed) hear()

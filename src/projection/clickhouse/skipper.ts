@@ -41,6 +41,7 @@ const skipOf = (type: unknown): Skip => {
     case 'boolean':
       return (bytes, at) => (bytes[at]! > 1 ? -1 : at + 1)
     case 'int':
+      return int
     case 'long':
       return number
     case 'float':
@@ -61,6 +62,13 @@ const number: Skip = (bytes, at) => {
   return next - at >= 10 ? -1 : next + 1
 }
 
+/** ClickHouse refuses a whole container over one `int` of more than 32 bits. */
+const int: Skip = (bytes, at) => {
+  let next = at
+  while (bytes[next]! >= 0x80) next++
+  return next - at < 4 || (next - at === 4 && bytes[next]! < 0x10) ? next + 1 : -1
+}
+
 const text: Skip = (bytes, at) => {
   const first = bytes[at]!
   if (first < 0x80) return (first & 1) === 1 ? -1 : at + 1 + (first >>> 1)
@@ -70,10 +78,10 @@ const text: Skip = (bytes, at) => {
   return length < 0 || length > bytes.length ? -1 : next + length
 }
 
-/** ClickHouse refuses a whole container over one decimal that has more bytes than its column. */
+/** Or over one decimal that has more bytes than its column, or none. */
 const decimal = (precision: number): Skip => {
   const most = precision <= 9 ? 4 : precision <= 18 ? 8 : precision <= 38 ? 16 : 32
-  return (bytes, at) => (bytes[at]! > most * 2 ? -1 : text(bytes, at))
+  return (bytes, at) => (bytes[at]! > most * 2 || bytes[at] === 0 ? -1 : text(bytes, at))
 }
 
 const union =
@@ -106,7 +114,8 @@ const blocks =
     }
   }
 
-const longAt = (bytes: Buffer, start: number, end: number): number => {
+/** The number whose encoding begins at `start` and ends before `end`. */
+export const longAt = (bytes: Buffer, start: number, end: number): number => {
   let value = 0
   for (let at = end - 1; at >= start; at--) value = value * 0x80 + (bytes[at]! & 0x7f)
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2

@@ -1,5 +1,5 @@
 import type { ClickHouseClient } from '@clickhouse/client'
-import type { Catalog } from '../../define/catalog.ts'
+import { type Catalog, sendable } from '../../define/catalog.ts'
 import { EmbudoError } from '../../define/error.ts'
 import { clickhouseError } from './clickhouse-error.ts'
 import { type Cluster, deduplicationWindow, engineOf, onCluster } from './cluster.ts'
@@ -19,7 +19,8 @@ const oldestVersion = [25, 3] as const
 
 /**
  * Makes what is missing: the fence, a table for each event type, and a column for each field that a schema has
- * got since. Safe to run at once in several processes, and a question of one query when nothing is missing.
+ * got since. Events of embudo's own have none: what was edited in a dead letter is a whole record, with what is
+ * personal in it. Safe to run at once in several processes, and a question of one query when nothing is missing.
  */
 export const ensureEventTables = async (
   clickhouse: ClickHouseClient,
@@ -44,7 +45,7 @@ export const nameEventTables = async (
   generation: number,
   cluster?: Cluster,
 ): Promise<void> => {
-  const names = [...catalog.events.keys()].map((type) => [type, tableName(type, generation)] as const)
+  const names = typesOf(catalog).map((type) => [type, tableName(type, generation)] as const)
   for (const [name, table] of [...names, ['events', allEvents(generation)] as const]) {
     await run(
       clickhouse,
@@ -74,7 +75,7 @@ export const namedGeneration = async (
   clickhouse: ClickHouseClient,
   catalog: Catalog,
 ): Promise<number | undefined> => {
-  const names = ['events', ...catalog.events.keys()]
+  const names = ['events', ...typesOf(catalog)]
   const rows = await select<{ generation: string; names: string }>(
     clickhouse,
     "SELECT extract(as_select, '_g([0-9]+)`?$') AS generation, toString(count()) AS names FROM system.tables " +
@@ -96,7 +97,7 @@ export const missingTables = (
   const statements: string[] = []
   const everywhere = onCluster(cluster)
   if (!existing.has(fenceTable)) statements.push(createFence(cluster))
-  for (const event of catalog.events.values()) {
+  for (const event of sendable(catalog).events.values()) {
     const name = tableName(event.type, generation)
     const columns = existing.get(name)
     if (columns === undefined) {
@@ -109,6 +110,13 @@ export const missingTables = (
       statements.push(`ALTER TABLE ${quoted(name)}${everywhere} ${additions.join(', ')}`)
     }
   }
+  for (const [type, { topic }] of catalog.events) {
+    const name = tableName(type, generation)
+    if (topic.isInternal && existing.has(name))
+      statements.push(`DROP TABLE IF EXISTS ${quoted(name)}${everywhere} SYNC`)
+    if (topic.isInternal && existing.has(type))
+      statements.push(`DROP VIEW IF EXISTS ${quoted(type)}${everywhere}`)
+  }
   const all = allEvents(generation)
   if (!existing.has(all)) {
     statements.push(
@@ -118,6 +126,8 @@ export const missingTables = (
   }
   return statements
 }
+
+const typesOf = (catalog: Catalog): string[] => [...sendable(catalog).events.keys()]
 
 // Ordered for questions over spans of days that follow subjects through them. No PARTITION BY: a backfill that
 // spans years would need a part for each month in every insert. The index on _offset serves the look of fence.ts.

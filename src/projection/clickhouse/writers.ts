@@ -1,16 +1,9 @@
-import { EmbudoError } from '../../define/error.ts'
+import { EmbudoError, isRetriable } from '../../define/error.ts'
 import { type Codec, schemaIdOf, type Writer } from '../../log/codec.ts'
 
-/** Ids that are no event's; a producer that makes up a new one for each record must not fill the memory. */
-const mostForeign = 1_000
-
-/**
- * By which schemas the records of one partition were written. What the registry says of an id that is no event's is
- * remembered until the partition is taken over again.
- */
+/** By which schemas the records of one partition were written. */
 export class Writers {
   readonly #codec: Codec
-  readonly #foreign = new Map<number, unknown>()
   /** Nearly every record is by the same schema as the one before. */
   #lastKnown = -1
 
@@ -22,7 +15,7 @@ export class Writers {
   knows(value: Buffer | null): boolean {
     const schemaId = value === null ? -1 : schemaIdOf(value)
     if (schemaId < 0 || schemaId === this.#lastKnown) return true
-    if (this.#codec.writerOf(value!) === undefined) return this.#foreign.has(schemaId)
+    if (this.#codec.writerOf(value!) === undefined) return this.#codec.hasLearnt(value!)
     this.#lastKnown = schemaId
     return true
   }
@@ -32,9 +25,7 @@ export class Writers {
     try {
       await this.#codec.learn(value)
     } catch (error) {
-      if (!(error instanceof EmbudoError) || error.retriable) throw error
-      if (this.#foreign.size >= mostForeign) this.#foreign.clear()
-      this.#foreign.set(schemaIdOf(value), error)
+      if (!(error instanceof EmbudoError) || isRetriable(error)) throw error
     }
   }
 
@@ -49,6 +40,10 @@ export class Writers {
     if (value === null || schemaIdOf(value) < 0) {
       throw new EmbudoError('record_malformed', 'it has no value in Confluent framing')
     }
-    throw this.#foreign.get(schemaIdOf(value))
+    // Forgotten already where a batch is by more such schemas than are remembered.
+    throw (
+      this.#codec.refusalOf(value) ??
+      new EmbudoError('schema_foreign', `schema ${schemaIdOf(value)} is of no event of the catalogue`)
+    )
   }
 }

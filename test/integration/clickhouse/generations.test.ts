@@ -47,6 +47,31 @@ describe('generations of the tables of events', () => {
   })
   afterAll(() => stack.disposeAsync())
 
+  it("read nothing that is embudo's own, and let go of what they had of it", async () => {
+    const { pool, select, clickhouse } = world
+    const corrections = `${story.prefix}corrections`
+    const placesOf = async () => {
+      const { rows } = await pool.query<{ topic: string }>('select distinct topic from embudo.positions')
+      const tables = await select<{ name: string }>(
+        "SELECT name FROM system.tables WHERE database = currentDatabase() AND name LIKE 'event\\_%'",
+      )
+      return { topics: rows.map(({ topic }) => topic), tables }
+    }
+    await clickhouse.command({ query: 'CREATE TABLE event_edited_g1 (value String) ENGINE = Memory' })
+    await clickhouse.command({ query: 'CREATE VIEW event_edited AS SELECT * FROM event_edited_g1' })
+    await pool.query(
+      `insert into embudo.positions (reader, generation, topic, partition, next_offset, origin, epoch, mark)
+       values ('events', 1, $1, 0, 7, 0, 1, '')`,
+      [corrections],
+    )
+    expect((await placesOf()).topics).toContain(corrections)
+    await kind.prepare(1, true)
+    const { topics, tables } = await placesOf()
+    expect(topics).toContain(story.topic)
+    expect(topics).not.toContain(corrections)
+    expect(tables).toEqual([])
+  })
+
   const compare = () => kind.compare(1, 2, AbortSignal.timeout(20_000))
   const change = (sql: string) =>
     world.clickhouse.command({ query: sql, clickhouse_settings: { mutations_sync: '1' } })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import { pino } from 'pino'
 import { expect } from 'vitest'
@@ -31,8 +31,15 @@ const ids = new Map(
 /** A schema that nobody can tell anything of while the registry is away. */
 export const unreachableSchema = 77_777
 
+/** One that only has the name of an event. */
+export const incompatibleSchema = 77_778
+
 export const newCodec = (isRegistryThere: () => boolean = () => true): Codec =>
   new Codec(catalog, ids, async (schemaId) => {
+    if (schemaId === incompatibleSchema) {
+      const { schema } = catalog.events.get('webinar_attended')!.current
+      return { ...schema, fields: schema.fields.map((field) => ({ ...field, type: 'boolean' })) }
+    }
     if (schemaId === unreachableSchema && !isRegistryThere())
       throw new EmbudoError('registry_unavailable', 'the registry is away', { retriable: true })
     throw new EmbudoError('schema_unknown', `there is no schema ${schemaId}`)
@@ -64,7 +71,8 @@ export const openWorld = async (parts: { clickhouseUrl: string; databaseUrl: str
   const clickhouseUrl = withDatabase(parts.clickhouseUrl, name)
   const outside = createClient({ url: parts.clickhouseUrl })
   await outside.command({ query: `CREATE DATABASE ${name}` })
-  const clickhouse = createClient({ url: clickhouseUrl, max_open_connections: 20 })
+  const log = { level: ClickHouseLogLevel.OFF }
+  const clickhouse = createClient({ url: clickhouseUrl, max_open_connections: 20, log })
   await ensureEventTables(clickhouse, catalog, 1)
   await nameEventTables(clickhouse, catalog, 1)
 

@@ -3,10 +3,11 @@ import * as generated from '../../../schemas/events.generated.ts'
 import type { DistinctBatch } from '../../../src/consumer/distinct.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
-import { Codec } from '../../../src/log/codec.ts'
+import { Codec, framingBytes } from '../../../src/log/codec.ts'
 import type { WholeRecord } from '../../../src/log/port.ts'
 import { Lane } from '../../../src/projection/clickhouse/lane.ts'
 import { Payloads } from '../../../src/projection/clickhouse/payload.ts'
+import { RefusedRows } from '../../../src/projection/clickhouse/refused-rows.ts'
 import { Writers } from '../../../src/projection/clickhouse/writers.ts'
 
 const catalog = catalogOf(generated)
@@ -39,11 +40,23 @@ const batch = (from: number, kinds: string): DistinctBatch => {
   return { ...place, records, last: records.at(-1)!, duplicates: 0, markers: 0 }
 }
 
-const newLane = () =>
+const position = {
+  ...{ reader: 'events', generation: 1, topic: 't.leads', partition: 0 },
+  ...{ nextOffset: 0, epoch: 1, mark: '' },
+}
+
+const newLane = ({
+  lettersAhead = new Map<number, string>(),
+  refused = new RefusedRows(),
+}: {
+  lettersAhead?: Map<number, string>
+  refused?: RefusedRows
+} = {}) =>
   new Lane(
-    { reader: 'events', generation: 1, topic: 't.leads', partition: 0, nextOffset: 0, epoch: 1, mark: '' },
-    { held: [[2, 3]], lettersAhead: new Map() },
+    position,
+    { held: [[2, 3]], lettersAhead },
     {
+      refused: refused.of(position),
       ...{ writers: new Writers(codec), payloads: new Payloads(codec), prefix: 't.' },
       ...{ corrections: noCorrections, maxPoisonedShare: 0.5 },
     },
@@ -84,5 +97,51 @@ describe('a lane', () => {
       counts: { applied: 4, deadLettered: 20 },
     })
     expect(lane.hasPending).toBe(false)
+  })
+
+  it('settles no letter of a batch of which it takes nothing', () => {
+    const lettersAhead = new Map([
+      [5, 'mended'],
+      [24, 'sound'],
+      [27, 'poisoned'],
+    ])
+    const lane = newLane({ lettersAhead })
+    lane.add(batch(0, 'ssssssss'))
+    expect(() => lane.add(batch(24, `sss${'p'.repeat(200)}`))).toThrow()
+    expect(lane.take()?.settled).toEqual({ applied: ['mended'], failed: [] })
+  })
+
+  it('parks what ClickHouse has refused, and nothing else that stands at the same offset', () => {
+    const refused = new RefusedRows()
+    const lane = newLane({ refused })
+    refused.note(position, 1, sound.subarray(framingBytes), 'too large')
+    refused.note(position, 4, Buffer.from('before it was edited'), 'too large')
+    lane.add(batch(0, 'ssssss'))
+    const { rows, parked, counts } = taken(lane)
+    expect({ rows, parked, counts }).toMatchObject({
+      rows: [[3, 0, 5]],
+      parked: [1],
+      counts: { applied: 5, deadLettered: 1 },
+    })
+  })
+
+  it('counts what ClickHouse has refused among the poison', () => {
+    const refused = new RefusedRows()
+    const lane = newLane({ refused })
+    for (let offset = 4; offset < 204; offset++)
+      refused.note(position, offset, sound.subarray(framingBytes), 'too large')
+    expect(() => lane.add(batch(0, 's'.repeat(204)))).toThrow('more than EMBUDO_MAX_POISONED_SHARE allows')
+    expect(lane.hasPending).toBe(false)
+  })
+
+  it('gives a letter that is retried and refused its reason', async () => {
+    const refused = new RefusedRows()
+    const lane = newLane({ refused })
+    refused.note(position, 1, sound.subarray(framingBytes), 'too large')
+    await lane.retry([{ ...record(1, sound), id: 'L' }], new Set())
+    expect(lane.take()?.settled).toEqual({
+      applied: [],
+      failed: [{ id: 'L', error: expect.objectContaining({ code: 'row_refused' }) }],
+    })
   })
 })

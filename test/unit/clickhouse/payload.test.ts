@@ -10,9 +10,14 @@ const schema = (...fields: AvroRecord['fields']): AvroRecord => ({
   name: 'scored',
   fields: [{ name: 'leadId', type: 'string' }, ...fields],
 })
+const amount = { type: 'bytes', logicalType: 'decimal', precision: 9, scale: 2 }
 const versions = [
   schema({ name: 'points', type: 'long', default: 0 }),
-  schema({ name: 'points', type: 'long', default: 0 }, { name: 'reason', type: 'string', default: 'none' }),
+  schema(
+    { name: 'points', type: 'long', default: 0 },
+    { name: 'reason', type: 'string', default: 'none' },
+    { name: 'amount', type: ['null', amount], default: null },
+  ),
 ].map((it, index) => ({ topic: 'leads', type: 'scored', version: index + 1, schema: it }))
 const generated = {
   topics: [{ name: 'leads', subject: 'leadId', partitions: 1 }],
@@ -45,10 +50,10 @@ const throughPayloads = (value: Buffer, upcasts: GeneratedSchemas['upcasts'] = {
 
 describe('a payload', () => {
   it('of the current version is passed through untouched', () => {
-    const value = framed(2, { leadId: 'L-1', points: 7, reason: 'webinar' })
+    const value = framed(2, { leadId: 'L-1', points: 7, reason: 'webinar', amount: '12.50' })
     expect(throughPayloads(value)).toEqual({
       isUntouched: true,
-      data: { leadId: 'L-1', points: 7, reason: 'webinar' },
+      data: { leadId: 'L-1', points: 7, reason: 'webinar', amount: '12.50' },
     })
   })
 
@@ -56,7 +61,7 @@ describe('a payload', () => {
     const value = framed(1, { leadId: 'L-1', points: 7 })
     expect(throughPayloads(value)).toEqual({
       isUntouched: false,
-      data: { leadId: 'L-1', points: 7, reason: 'none' },
+      data: { leadId: 'L-1', points: 7, reason: 'none', amount: null },
     })
   })
 
@@ -68,11 +73,23 @@ describe('a payload', () => {
     expect(throughPayloads(value, upcasts).data).toMatchObject({ reason: 'before' })
   })
 
+  it('of an older version is refused where its upcast makes more of it than its column holds', () => {
+    const value = framed(1, { leadId: 'L-1', points: 7 })
+    const upcasts = {
+      'scored/1': (data: Readonly<Record<string, unknown>>) => ({
+        ...{ ...data, reason: 'before', amount: '99999999999.99' },
+      }),
+    }
+    expect(() => throughPayloads(value, upcasts)).toThrow(
+      expect.objectContaining({ code: 'record_malformed', retriable: false }),
+    )
+  })
+
   it.each([
-    ['cut off', framed(2, { leadId: 'L-1', points: 7, reason: 'webinar' }).subarray(0, -1)],
+    ['cut off', framed(2, { leadId: 'L-1', points: 7, reason: 'webinar', amount: null }).subarray(0, -1)],
     [
       'followed by more',
-      Buffer.concat([framed(2, { leadId: 'L-1', points: 7, reason: 'x' }), Buffer.from([0])]),
+      Buffer.concat([framed(2, { leadId: 'L-1', points: 7, reason: 'x', amount: null }), Buffer.from([0])]),
     ],
     ['cut off, of an older version', framed(1, { leadId: 'L-1', points: 7_000 }).subarray(0, -1)],
     ['not Avro', Buffer.from([0, 0, 0, 0, 2, 0xff, 0xff, 0xff])],

@@ -82,4 +82,19 @@ describe('a skipper', () => {
     expect(skipperOf(schema)(Buffer.from([16, 1, 2, 3, 4, 5, 6, 7, 8]), 0)).toBe(9)
     expect(skipperOf(schema)(Buffer.from([18, 0, 1, 2, 3, 4, 5, 6, 7, 8]), 0)).toBe(-1)
   })
+
+  it('refuses a decimal of no bytes', () => {
+    const schema = { ...everyKind, fields: [everyKind.fields[4]!] }
+    expect(skipperOf(schema)(Buffer.from([0]), 0)).toBe(-1)
+  })
+
+  it('refuses a date that is no number of 32 bits', () => {
+    const schema = { ...everyKind, fields: [everyKind.fields[5]!] }
+    const largest = [0xfe, 0xff, 0xff, 0xff, 0x0f]
+    const smallest = [0xff, 0xff, 0xff, 0xff, 0x0f]
+    const tooLarge = [0x80, 0x80, 0x80, 0x80, 0x10]
+    const wider = [0xfe, 0xff, 0xff, 0xff, 0xff, 0x01]
+    const ends = [largest, smallest, tooLarge, wider].map((bytes) => skipperOf(schema)(Buffer.from(bytes), 0))
+    expect(ends).toEqual([5, 5, -1, -1])
+  })
 })

@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
-import { catalogOf } from '../../../src/define/catalog.ts'
+import { catalogOf, sendable } from '../../../src/define/catalog.ts'
 import { linearizable, processesOf } from '../../../src/projection/clickhouse/cluster.ts'
 import { dataColumns, metadataColumns, subjectField } from '../../../src/projection/clickhouse/columns.ts'
 import { missingTables } from '../../../src/projection/clickhouse/tables.ts'
 
 const catalog = catalogOf(generated)
+const { events } = sendable(catalog)
 const event = (type: string) => catalog.events.get(type)!
 const whole = new Map([
   ['embudo_fence', new Set<string>()],
   ['events_g1', new Set<string>()],
-  ...[...catalog.events.values()].map(
+  ...[...events.values()].map(
     (it) =>
       [`${it.type}_g1`, new Set([...metadataColumns, ...dataColumns(it)].map(({ name }) => name))] as const,
   ),
@@ -48,9 +49,19 @@ describe('the tables of events', () => {
   })
 
   it('are made once', () => {
-    expect(missingTables(catalog, 1, new Map())).toHaveLength(catalog.events.size + 2)
+    expect(missingTables(catalog, 1, new Map())).toHaveLength(events.size + 2)
     expect(missingTables(catalog, 1, whole)).toEqual([])
-    expect(missingTables(catalog, 2, whole)).toHaveLength(catalog.events.size + 1)
+    expect(missingTables(catalog, 2, whole)).toHaveLength(events.size + 1)
+  })
+
+  it("are none of what is embudo's own, and such as are there go", () => {
+    expect(missingTables(catalog, 1, new Map()).join('\n')).not.toContain('event_edited')
+    const before = new Map(whole)
+    for (const name of ['event_edited_g1', 'event_edited']) before.set(name, new Set())
+    expect(missingTables(catalog, 1, before)).toEqual([
+      'DROP TABLE IF EXISTS `event_edited_g1` SYNC',
+      'DROP VIEW IF EXISTS `event_edited`',
+    ])
   })
 
   it('get a column for each field that a schema has got since', () => {
