@@ -1,14 +1,27 @@
+import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { type Duration, durationMs } from './define/duration.ts'
-import { EmbudoError } from './define/error.ts'
+import { EmbudoError, messageOf } from './define/error.ts'
 
 /**
  * Every setting, in one table: name, type, default, one line of help. The environment is read here, once, and
  * nowhere else.
  */
-const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max)
+const integer = (min: number, max: number) => {
+  const error = `expected a whole number from ${min} to ${max}`
+  // Number() alone would read blanks as 0, and 0x10 and 1e3 as well.
+  return z
+    .string()
+    .regex(/^\d+$/, { error, abort: true })
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, { error })
+}
+const share = z
+  .string()
+  .regex(/^(0(\.\d+)?|1(\.0+)?)$/, 'expected a share from 0 to 1, for example 0.1')
+  .transform(Number)
 const flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
@@ -50,7 +63,10 @@ const settings = {
   KAFKA_BROKERS: [
     z
       .string()
-      .regex(/^[^:,\s]+:\d+(,[^:,\s]+:\d+)*$/, 'expected host:port[,host:port...]')
+      .regex(
+        /^(?:[^:,\s[\]]+|\[[\da-f:.]+\]):\d+(?:,(?:[^:,\s[\]]+|\[[\da-f:.]+\]):\d+)*$/i,
+        'expected host:port[,host:port...]',
+      )
       .optional(),
     'the brokers; embedded by `up` where not set',
   ],
@@ -179,7 +195,7 @@ const settings = {
     "whether positions are shown as consumer groups' offsets, for Kafka's tools to see the lag",
   ],
   EMBUDO_MAX_POISONED_SHARE: [
-    z.coerce.number().min(0).max(1).default(0.1),
+    share.default(0.1),
     'share of the last events that a projection may park as dead letters; beyond it the partition stops instead',
   ],
   EMBUDO_KEEP_PREVIOUS_MS: [
@@ -239,11 +255,53 @@ export const readConfig = (
       `EMBUDO_MAX_PENDING_BYTES: got ${pending}, expected at least EMBUDO_MAX_IN_FLIGHT_BYTES (${inFlight}); set both`,
     )
   }
+  problems.push(...halfSet(environment))
   if (problems.length > 0) {
     throw new EmbudoError('config_invalid', problems.join('\n'), { facts: { problems } })
   }
   const valid = values as Settings
   return Object.freeze({ ...valid, dataDir: resolve(valid.EMBUDO_DATA_DIR), cores: availableParallelism() })
+}
+
+/**
+ * What says nothing without another setting would connect otherwise than it reads: without TLS, without a login.
+ * KAFKA_SSL=false is a word, too.
+ */
+const halfSet = (environment: Readonly<Record<string, string | undefined>>): string[] => {
+  const isSet = (name: keyof Settings) => (environment[name] ?? '') !== ''
+  const without = (one: keyof Settings, other: keyof Settings, advice: string) =>
+    isSet(one) && !isSet(other) ? [`${one}: it does nothing without ${other}; ${advice}`] : []
+  const mechanism = 'set it to plain, scram-sha-256 or scram-sha-512'
+  return [
+    ...certificateFiles.flatMap((name) => [
+      ...without(name, 'KAFKA_SSL', 'set KAFKA_SSL=true'),
+      ...(environment.KAFKA_SSL === 'true' ? unreadable(name, environment[name]) : []),
+    ]),
+    ...without('KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_KEY_FILE', 'set both'),
+    ...without('KAFKA_SSL_KEY_FILE', 'KAFKA_SSL_CERT_FILE', 'set both'),
+    ...without('KAFKA_SASL_USERNAME', 'KAFKA_SASL_MECHANISM', mechanism),
+    ...without('KAFKA_SASL_PASSWORD', 'KAFKA_SASL_MECHANISM', mechanism),
+    ...without('KAFKA_SASL_MECHANISM', 'KAFKA_SASL_USERNAME', 'set both, and KAFKA_SASL_PASSWORD'),
+    ...without('KAFKA_SASL_USERNAME', 'KAFKA_SASL_PASSWORD', 'set both'),
+    ...without('KAFKA_SASL_PASSWORD', 'KAFKA_SASL_USERNAME', 'set both'),
+    ...without('SCHEMA_REGISTRY_PASSWORD', 'SCHEMA_REGISTRY_USERNAME', 'set both'),
+  ]
+}
+
+const certificateFiles = ['KAFKA_SSL_CA_FILE', 'KAFKA_SSL_CERT_FILE', 'KAFKA_SSL_KEY_FILE'] as const
+
+const unreadable = (name: string, path: string | undefined): string[] => {
+  if (path === undefined || path === '') return []
+  try {
+    readFileSync(path)
+    return []
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    const why = isMissing ? 'there is no such file' : messageOf(error)
+    return [
+      `${name}: ${JSON.stringify(path)} cannot be read: ${why}; name a file in PEM that this user may read`,
+    ]
+  }
 }
 
 /** The table of `npx embudo config`. */
@@ -253,8 +311,30 @@ export const describeConfig = (
   Object.entries(settings).map(([name, [type, help]]) => {
     const text = environment[name]
     const value = text === undefined || text === '' ? String(type.safeParse(undefined).data ?? '') : text
-    return { name, value: isSecret(name) ? mask(value) : withoutPassword(value), isDefault: !text, help }
+    return {
+      name,
+      value: isSecret(name) ? mask(value) : withoutPassword(value).replace('[object Object]', ''),
+      isDefault: !text,
+      help,
+    }
   })
+
+/** An address to look at, its password left out: the one in front of the host, and those of its parameters. */
+export const withoutPassword = (address: string): string => {
+  const url = URL.canParse(address) ? new URL(address) : undefined
+  // A password that should have been escaped may look like a host, or like anything else.
+  if (!url?.host || address.indexOf('@') !== address.lastIndexOf('@')) {
+    return address.replace(/^([a-z]+:\/\/)?.*@/is, '$1***@').replaceAll(secretParameter, '$1***')
+  }
+  const secrets = [...url.searchParams.keys()].filter((name) => secretName.test(name))
+  if (url.password === '' && secrets.length === 0) return address
+  if (url.password !== '') url.password = '***'
+  for (const name of secrets) url.searchParams.set(name, '***')
+  return address.endsWith('/') ? url.href : url.href.replace(/\/$/, '')
+}
+
+const secretName = /password|passwd|secret|token/i
+const secretParameter = new RegExp(`([?&][^=&#]*(?:${secretName.source})[^=&#]*=)[^&#]*`, 'gi')
 
 /** Set by `up` for the processes it starts, and by tests. */
 const internal = new Set(['EMBUDO_TEST_PARTS'])
@@ -262,8 +342,5 @@ const internal = new Set(['EMBUDO_TEST_PARTS'])
 const isSecret = (name: string): boolean => /PASSWORD|SECRET|KEY$/.test(name)
 
 const mask = (value: string): string => (value === '' || value === '[object Object]' ? '' : '***')
-
-const withoutPassword = (value: string): string =>
-  value.replace(/:\/\/([^:/@]+):[^@]+@/, '://$1:***@').replace('[object Object]', '')
 
 const expected = (error: z.ZodError): string => error.issues.map((issue) => issue.message).join('; ')

@@ -2,6 +2,8 @@ import type { Config } from '../config.ts'
 import { readRunFile } from '../run-file.ts'
 import { isRunning } from './processes.ts'
 
+export { withoutPassword } from '../config.ts'
+
 /** Where the parts are: as configured, else where `up` runs them on this data folder. */
 export interface Addresses {
   readonly kafka: string | undefined
@@ -25,7 +27,3 @@ export const registryAuth = (config: Config): { username: string; password: stri
   config.SCHEMA_REGISTRY_USERNAME === undefined
     ? undefined
     : { username: config.SCHEMA_REGISTRY_USERNAME, password: config.SCHEMA_REGISTRY_PASSWORD ?? '' }
-
-/** An address to look at, its password left out. */
-export const withoutPassword = (address: string): string =>
-  address.replace(/:\/\/([^:/@]+):[^@]+@/, '://$1:***@')

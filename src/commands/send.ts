@@ -130,20 +130,20 @@ const send = async (
     const plan = await filePlan(each, { ...reading, format: options.format, exports })
     files.push({ source: each, plan })
   }
-  const events = {
-    ...reading,
-    source,
-    newIds: options.newIds === true,
-    newId: uuidV7(),
-    onSkipped: () => undefined,
+  const newId = uuidV7()
+  const newIds = options.newIds === true
+  const events = { ...reading, source, newId, onSkipped: () => undefined }
+  if (options.dryRun === true) {
+    const shown = newIds ? { ...events, seed: newId() } : events
+    return await dryRun(files, shown, times, options.json === true, context)
   }
-  if (options.dryRun === true) return await dryRun(files, events, times, options.json === true, context)
   await sendFiles(files, {
     context,
     events,
     times,
     url: options.url,
     as: fingerprint(options, secret),
+    newIds,
     fromStart: options.fromStart === true,
     rejects: options.rejects,
     rate: options.rate,

@@ -1,5 +1,6 @@
 import { EmbudoError, messageOf } from '../define/error.ts'
 import type { CommandContext } from './context.ts'
+import { parsedJson } from './parsed-json.ts'
 
 /** The running program, over HTTP. */
 export interface Server {
@@ -36,7 +37,7 @@ export const serverAt = (context: CommandContext, url: string | undefined): Serv
       if (context.signal.aborted) throw new EmbudoError('interrupted', 'interrupted', { cause })
       throw notRunning(base, cause)
     }
-    const answer = parse(await response.text())
+    const answer = parsedJson(await response.text())
     if (response.ok) return answer
     throw refusal(response, answer, `${method} ${address.pathname}`)
   }
@@ -73,12 +74,4 @@ const refusal = (response: Response, body: unknown, what: string): EmbudoError =
       : `${what} was answered with status ${response.status}; is that an embudo?`,
     { facts: { status: response.status }, retriable: retriable === true || response.status >= 502 },
   )
-}
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { EmbudoError } from '../define/error.ts'
 import { type UpEvent, up } from '../supervisor/up.ts'
+import { withoutPassword } from './addresses.ts'
 import type { AddCommand, CommandContext } from './context.ts'
-import { coloursOf, printLine } from './output.ts'
+import { jsonOption } from './options.ts'
+import { coloursOf, printJson, printLine } from './output.ts'
 
 export const upCommand: AddCommand = (program, context) => {
   program
@@ -10,17 +12,19 @@ export const upCommand: AddCommand = (program, context) => {
     .description(
       'start Kafka, registry, Postgres, ClickHouse and every role on this machine; serve until Ctrl-C',
     )
-    .action(async () => {
+    .addOption(jsonOption())
+    .action(async ({ json }: { readonly json?: true }) => {
       await up({
         config: context.config(),
         environment: context.environment,
         main: join(context.root, 'src', 'main.ts'),
         signal: context.signal,
-        show: shower(context),
+        show: json === true ? jsonShower(context) : shower(context),
       })
     })
 }
 
+/** `npx embudo status --json` has the whole addresses. */
 const shower = (context: CommandContext): ((event: UpEvent) => void) => {
   const { bold, dim, green, yellow } = coloursOf(context.isTerminal)
   const startedAt = context.now()
@@ -59,5 +63,25 @@ const shower = (context: CommandContext): ((event: UpEvent) => void) => {
   }
 }
 
-/** `npx embudo status --json` has the whole addresses. */
-const withoutPassword = (url: string): string => url.replace(/:\/\/([^:/@]*):[^@]*@/, '://$1:***@')
+/** One line once it serves, with the names of `status --json`; the rest is for people. */
+export const jsonShower = (context: CommandContext): ((event: UpEvent) => void) => {
+  const startedAt = context.now()
+  const tell = shower({ ...context, stdout: context.stderr, isTerminal: false })
+  return (event) => {
+    if (event.is !== 'serving') return tell(event)
+    const { http, worker, processes, addresses } = event
+    printJson(
+      { stdout: context.stdout, isTerminal: false },
+      {
+        http,
+        worker,
+        processes,
+        kafka: addresses.kafkaBrokers,
+        registry: addresses.registryUrl,
+        postgres: withoutPassword(addresses.databaseUrl),
+        clickhouse: withoutPassword(addresses.clickhouseUrl),
+        seconds: (context.now() - startedAt) / 1_000,
+      },
+    )
+  }
+}

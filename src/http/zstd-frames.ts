@@ -22,6 +22,11 @@ export class ZstdFrames {
   /** Of the frame so far. */
   #frameBytes = 0
   #tinyFrames = 0
+  readonly #maxTinyFrames: number
+
+  constructor(maxTinyFrames = maxTinyFramesOfBody) {
+    this.#maxTinyFrames = maxTinyFrames
+  }
 
   /** The same bytes in pieces, none of which goes on behind the end of a frame. Throws `body_malformed`. */
   cut(piece: Buffer): Buffer[] {
@@ -67,7 +72,7 @@ export class ZstdFrames {
 
   #countFrame(): void {
     if (this.#frameBytes < tinyFrameBytes) this.#tinyFrames += 1
-    if (this.#tinyFrames > maxTinyFrames) throw tooManyFrames()
+    if (this.#tinyFrames > this.#maxTinyFrames) throw tooManyFrames()
   }
 
   #following(): readonly [State, number] {
@@ -115,8 +120,8 @@ export class ZstdFrames {
 }
 
 /** Put before Node's decompressor; fails at the end of a body that is cut off. */
-export const zstdFrames = (): Transform => {
-  const frames = new ZstdFrames()
+export const zstdFrames = (maxTinyFrames?: number): Transform => {
+  const frames = new ZstdFrames(maxTinyFrames)
   let hasBegun = false
   return new Transform({
     // Or pieces that wait would be joined again.
@@ -144,7 +149,7 @@ const skippableMagic = 0x184d2a50
 const runLength = 1
 /** Less than any event takes. */
 const tinyFrameBytes = 32
-const maxTinyFrames = 4_096
+const maxTinyFramesOfBody = 4_096
 const nothing: Buffer = Buffer.alloc(0)
 
 export const malformedZstd = (): EmbudoError =>
@@ -153,5 +158,5 @@ export const malformedZstd = (): EmbudoError =>
 const tooManyFrames = (): EmbudoError =>
   new EmbudoError(
     'body_malformed',
-    `the body has more than ${maxTinyFrames} zstd frames of less than ${tinyFrameBytes} bytes; compress it as a whole`,
+    `the body has more than ${maxTinyFramesOfBody} zstd frames of less than ${tinyFrameBytes} bytes; compress it as a whole`,
   )

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { describeConfig, readConfig } from '../../src/config.ts'
+import { describeConfig, readConfig, withoutPassword } from '../../src/config.ts'
 
 const refusal = (environment: Record<string, string>): string => {
   try {
@@ -37,11 +37,19 @@ describe('the configuration', () => {
     expect(config.EMBUDO_SAGA_WITHIN).toEqual({ 'enrollment.take_payment': 5_000, 'a.b': 200 })
   })
 
-  it.each([
+  it.each<[string, string, string]>([
     ['EMBUDO_PROT', '4000', 'no such setting'],
     ['EMBUDO_PORT', 'http', 'EMBUDO_PORT: got "http"'],
     ['EMBUDO_PORT', '70000', 'EMBUDO_PORT: got "70000"'],
+    ['EMBUDO_PORT', ' ', 'EMBUDO_PORT: got " ", expected a whole number from 0 to 65535'],
+    ['EMBUDO_PORT', '0x1F90', 'whole number'],
+    ['EMBUDO_PORT', '8e3', 'whole number'],
+    ['EMBUDO_PORT', '-1', 'whole number'],
+    ['EMBUDO_MAX_POISONED_SHARE', ' ', 'expected a share from 0 to 1'],
+    ['EMBUDO_MAX_POISONED_SHARE', '1.5', 'expected a share from 0 to 1'],
     ['KAFKA_BROKERS', 'localhost', 'expected host:port'],
+    ['KAFKA_BROKERS', '::1:9092', 'expected host:port'],
+    ['KAFKA_BROKERS', '[::1]', 'expected host:port'],
     ['DATABASE_URL', 'mysql://x', 'postgres://'],
     ['KAFKA_SSL', 'yes', 'KAFKA_SSL'],
     ['EMBUDO_CORS_ORIGINS', '*', 'expected origins'],
@@ -49,6 +57,52 @@ describe('the configuration', () => {
     ['EMBUDO_SAGA_WITHIN', 'soon', 'expected <saga>.<step>=<number> seconds'],
   ])('refuses %s=%s and says why', (name, value, why) => {
     expect(refusal({ [name]: value })).toContain(why)
+  })
+
+  it('takes brokers with an address of IPv6', () => {
+    const brokers = '[::1]:9092,[2001:db8::7]:9093,kafka:9094'
+    expect(readConfig({ KAFKA_BROKERS: brokers }).KAFKA_BROKERS).toBe(brokers)
+  })
+
+  const pem = import.meta.filename
+  it.each([
+    [
+      { KAFKA_SSL_CA_FILE: pem },
+      /^KAFKA_SSL_CA_FILE: it does nothing without KAFKA_SSL; set KAFKA_SSL=true$/m,
+    ],
+    [{ KAFKA_SSL_CERT_FILE: pem, KAFKA_SSL_KEY_FILE: pem }, /^KAFKA_SSL_CERT_FILE: .* KAFKA_SSL;/m],
+    [
+      { KAFKA_SSL: 'true', KAFKA_SSL_CERT_FILE: pem },
+      /^KAFKA_SSL_CERT_FILE: .* KAFKA_SSL_KEY_FILE; set both$/m,
+    ],
+    [
+      { KAFKA_SSL: 'true', KAFKA_SSL_KEY_FILE: pem },
+      /^KAFKA_SSL_KEY_FILE: .* KAFKA_SSL_CERT_FILE; set both$/m,
+    ],
+    [
+      { KAFKA_SSL: 'true', KAFKA_SSL_CA_FILE: '/nonexistent/ca.pem' },
+      /^KAFKA_SSL_CA_FILE: "\/nonexistent\/ca\.pem" cannot be read: there is no such file; name a file/m,
+    ],
+    [
+      { KAFKA_SASL_USERNAME: 'u', KAFKA_SASL_PASSWORD: 'p' },
+      /^KAFKA_SASL_USERNAME: .* KAFKA_SASL_MECHANISM;/m,
+    ],
+    [{ KAFKA_SASL_PASSWORD: 'p' }, /^KAFKA_SASL_PASSWORD: .* KAFKA_SASL_MECHANISM;/m],
+    [{ SCHEMA_REGISTRY_PASSWORD: 'p' }, /^SCHEMA_REGISTRY_PASSWORD: .* SCHEMA_REGISTRY_USERNAME;/m],
+    [{ KAFKA_SASL_MECHANISM: 'plain' }, /^KAFKA_SASL_MECHANISM: .* KAFKA_SASL_USERNAME;/m],
+    [
+      { KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_USERNAME: 'u' },
+      /^KAFKA_SASL_USERNAME: .* KAFKA_SASL_PASSWORD;/m,
+    ],
+  ])('refuses a half of TLS or of a login: %j', (environment: Record<string, string>, why) => {
+    expect(refusal(environment)).toMatch(why)
+  })
+
+  it('takes the whole of them, and a word that there is to be no TLS', () => {
+    const tls = { KAFKA_SSL_CA_FILE: pem, KAFKA_SSL_CERT_FILE: pem, KAFKA_SSL_KEY_FILE: pem }
+    const login = { KAFKA_SASL_MECHANISM: 'plain', KAFKA_SASL_USERNAME: 'u', KAFKA_SASL_PASSWORD: 'p' }
+    expect(readConfig({ KAFKA_SSL: 'true', ...tls, ...login })).toMatchObject({ KAFKA_SSL: true, ...login })
+    expect(readConfig({ KAFKA_SSL: 'false', ...tls })).toMatchObject({ KAFKA_SSL: false })
   })
 
   it('refuses less room for what waits than for what is in flight', () => {
@@ -76,6 +130,31 @@ describe('the configuration', () => {
     }
     expect(JSON.stringify(describeConfig(environment))).not.toContain(secret)
     expect(refusal({ DATABASE_URL: `mysql://embudo:${secret}@db/x`, EMBUDO_PORT: 'x' })).not.toContain(secret)
+  })
+
+  it.each([
+    'postgres://:SECRET@db/x',
+    'postgres://embudo:SECRET@db:5432/embudo?sslmode=require',
+    'postgres://db/x?user=embudo&password=SECRET',
+    'postgres://embudo@db/x?sslpassword=SECRET#a',
+    'postgres://embudo:SECRET@one:5432,two:5432/x?password=SECRET',
+    'postgres://embudo:a@SECRET/b#SECRET@db/x',
+    'http://embudo:SECRET/b@ch:8123',
+    'http://ch:8123/?Password=SECRET&access_token=SECRET',
+    'embudo:SECRET@broker:9092',
+  ])('shows no address with the password in it: %s', (address) => {
+    const secret = 'correct-horse'
+    const environment = { DATABASE_URL: address.replaceAll('SECRET', secret), EMBUDO_PORT: 'x' }
+    expect(withoutPassword(environment.DATABASE_URL)).not.toMatch(/correct|horse/)
+    expect(JSON.stringify(describeConfig(environment))).not.toMatch(/correct|horse/)
+    expect(refusal(environment)).not.toMatch(/correct|horse/)
+  })
+
+  it('shows the rest of an address as it is', () => {
+    expect(withoutPassword('http://embudo:x@ch:8123')).toBe('http://embudo:***@ch:8123')
+    expect(withoutPassword('postgres://embudo:x@db:5432/a?b=c')).toBe('postgres://embudo:***@db:5432/a?b=c')
+    for (const whole of ['http://CH:8123', 'postgres://embudo@db/x?b=c%20d', 'a:9092,[::1]:9093', 'info', ''])
+      expect(withoutPassword(whole)).toBe(whole)
   })
 
   it('describes every setting with its value and a line of help', () => {

@@ -27,29 +27,28 @@ export type Verdict =
       /** Some of the lines may stand in the log all the same. */
       readonly mayHaveReached: boolean
     }
+  /** Nothing was taken: something on the way takes no request as large as this one. */
+  | { readonly is: 'too large' }
   /** Nothing was taken, and it is not about any one line: trying again will not help. */
   | { readonly is: 'refused'; readonly code: string; readonly detail: string }
 
 export interface Answer {
   readonly status: number
   readonly body: unknown
-  readonly retryAfter: string | null
+  /** How long it asks to wait. */
+  readonly askedMs: number | undefined
   readonly position: string | null
 }
 
 /** Pure: the whole protocol of POST /api/events as its caller sees it. */
-export const judge = ({ status, body, retryAfter, position }: Answer, lines: number): Verdict => {
+export const judge = ({ status, body, askedMs, position }: Answer, lines: number): Verdict => {
   const batch = batchAnswer.safeParse(body)
   if (batch.success) return judgeBatch(batch.data, lines, position ?? undefined)
+  if (status === 413) return { is: 'too large' }
   const problem = problemAnswer.safeParse(body).data
   const detail = problem?.detail ?? `status ${status}`
   if (status === 429 || status === 408 || status >= 500) {
-    return {
-      is: 'unknown',
-      because: detail,
-      waitMs: retryAfterMs(retryAfter),
-      mayHaveReached: status !== 429,
-    }
+    return { is: 'unknown', because: detail, waitMs: askedMs, mayHaveReached: status !== 429 }
   }
   return { is: 'refused', code: problem?.code ?? 'unexpected_answer', detail }
 }
@@ -103,7 +102,3 @@ const batchAnswer = z.object({
 })
 
 const problemAnswer = z.object({ code: z.string().optional(), detail: z.string().optional() })
-
-/** Seconds only: a date would need the server's clock to agree with ours. */
-const retryAfterMs = (header: string | null): number | undefined =>
-  header !== null && /^\d+$/.test(header) ? Number(header) * 1_000 : undefined

@@ -1,6 +1,8 @@
-import { Readable } from 'node:stream'
+import { Readable, type Transform } from 'node:stream'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { EmbudoError, messageOf } from '../../define/error.ts'
+import { piped } from '../../http/body.ts'
+import { zstdFrames } from '../../http/zstd-frames.ts'
 
 /** gzip and zstd are known by their first bytes, whatever the file is called; all else passes as it is. */
 export async function* decompressed(pieces: AsyncIterable<Buffer>, name: string): AsyncGenerator<Buffer> {
@@ -8,8 +10,8 @@ export async function* decompressed(pieces: AsyncIterable<Buffer>, name: string)
   const whole = { [Symbol.asyncIterator]: () => ({ next: () => iterator.next() }) }
   try {
     const start = await firstBytes(iterator)
-    const unpack = unpackerOf(start)
-    if (unpack === undefined) {
+    const steps = stepsOf(start)
+    if (steps.length === 0) {
       if (start.length > 0) yield start
       yield* whole
       return
@@ -19,14 +21,14 @@ export async function* decompressed(pieces: AsyncIterable<Buffer>, name: string)
       yield* whole
     }
     const input = Readable.from(packed(), { objectMode: false })
-    input.on('error', (error) => unpack.destroy(error))
     try {
-      yield* input.pipe(unpack)
+      yield* piped(input, steps)
     } catch (cause) {
-      if (cause instanceof EmbudoError) throw cause
-      throw new EmbudoError('file_unreadable', `${name} cannot be unpacked: ${messageOf(cause)}`, { cause })
+      if (cause instanceof EmbudoError && cause.code !== 'body_malformed') throw cause
+      const why = cause instanceof EmbudoError ? 'it is not zstd, or it is cut off' : messageOf(cause)
+      throw new EmbudoError('file_unreadable', `${name} cannot be unpacked: ${why}`, { cause })
     } finally {
-      input.destroy()
+      for (const step of [input, ...steps]) step.destroy()
     }
   } finally {
     // Not waited for: standard input may never say anything again.
@@ -45,9 +47,18 @@ const firstBytes = async (iterator: AsyncIterator<Buffer>): Promise<Buffer> => {
   return bytes
 }
 
-const unpackerOf = (start: Buffer) => {
-  if (start[0] === 0x1f && start[1] === 0x8b) return createGunzip({ chunkSize: 256 * 1024 })
-  if (start.length >= 4 && start.readUInt32LE() === 0xfd2fb528)
-    return createZstdDecompress({ chunkSize: 256 * 1024 })
-  return undefined
+const stepsOf = (start: Buffer): Transform[] => {
+  if (start[0] === 0x1f && start[1] === 0x8b) return [createGunzip({ chunkSize })]
+  // Any number of frames, and whatever window zstd itself takes: it is the person's own file.
+  if (isZstd(start)) return [zstdFrames(Number.POSITIVE_INFINITY), createZstdDecompress({ chunkSize })]
+  return []
 }
+
+/** Also a frame that is to be skipped, as pzstd writes one in front of each of its own. */
+const isZstd = (start: Buffer): boolean => {
+  if (start.length < 4) return false
+  const magic = start.readUInt32LE()
+  return magic === 0xfd2fb528 || (magic >= 0x184d2a50 && magic <= 0x184d2a5f)
+}
+
+const chunkSize = 256 * 1024

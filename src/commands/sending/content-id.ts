@@ -11,6 +11,13 @@ export const digest = (content: string, secret: string | undefined): string =>
 export const contentId = (contentDigest: string, occurrence: number): string =>
   uuidOf(occurrence === 0 ? contentDigest : hash('sha256', `${contentDigest} ${occurrence}`))
 
+/**
+ * The id of an event that is to be another one than all before it, the same again when its sending is taken up: made
+ * from the seed of that sending, from where it stands, and from what it says.
+ */
+export const seededId = (seed: string, line: number, content: string): string =>
+  uuidOf(hash('sha256', `${seed} ${line}\n${content}`))
+
 /** A UUID of version 8: made from what it stands for. */
 const uuidOf = (hex: string): string => {
   const variant = ((Number.parseInt(hex[16]!, 16) & 0x3) | 0x8).toString(16)

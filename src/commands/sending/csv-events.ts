@@ -1,7 +1,7 @@
 import type { Field } from '../../define/field.ts'
 import type { RefusedEvent } from './answer.ts'
 import { Attendance } from './attendance.ts'
-import { contentId, digest } from './content-id.ts'
+import { contentId, digest, seededId } from './content-id.ts'
 import type { CsvPlan } from './csv-plan.ts'
 import { csvRows } from './csv-rows.ts'
 import { CsvTable } from './csv-table.ts'
@@ -15,7 +15,8 @@ import type { Row } from './table.ts'
 export interface CsvOptions {
   readonly source: string | undefined
   readonly secret: string | undefined
-  readonly newId: (() => string) | undefined
+  /** Of --new-ids: with another one all events are others. */
+  readonly seed?: string | undefined
   readonly map: ReadonlyMap<string, string>
   readonly set: ReadonlyMap<string, string>
   /** Of an event, to know where a value belongs. */
@@ -97,7 +98,10 @@ const writer = (plan: CsvPlan, options: CsvOptions) => {
       options.onSkipped('repeats another')
       return undefined
     }
-    const id = options.newId?.() ?? contentId(content, occurrence)
+    const id =
+      options.seed === undefined
+        ? contentId(content, occurrence)
+        : seededId(options.seed, from.number, content)
     return { ...place, text: `{"id":"${id}",${text.slice(1)}` }
   }
 }

@@ -1,5 +1,6 @@
 import { EmbudoError } from '../../define/error.ts'
 import type { Field } from '../../define/field.ts'
+import { nearest } from '../../ingest/nearest.ts'
 import { firstRows, openQuote } from './csv-rows.ts'
 import { CsvTable } from './csv-table.ts'
 import type { Export, Reading } from './export.ts'
@@ -7,6 +8,7 @@ import { isAddress, leadIdOfAddress } from './lead-id.ts'
 import { AmbiguousNumber, type DecimalMark, plainNumber } from './local-number.ts'
 import { instantOf, type LocalTimes } from './local-time.ts'
 import { plainCsv, readCell } from './plain-csv.ts'
+import type { Columns } from './table.ts'
 
 /** How a CSV file is read, decided from its first rows, before anything is sent. */
 export interface CsvPlan {
@@ -45,11 +47,13 @@ export const csvPlan = (
   const { delimiter, rows, openQuoteAt } = firstRows(head, name)
   if (rows.length === 0 && openQuoteAt !== undefined) throw openQuote(name, openQuoteAt)
   const reading = readingOf(options)
+  const headers = new Set<Columns>()
   const planOf = (exports: readonly Export[], isPlain: boolean): CsvPlan | undefined => {
     const table = new CsvTable(exports, reading)
     let columns: readonly string[] | undefined
     for (const { cells } of rows) {
       const read = table.read(cells)
+      if (table.header !== undefined) headers.add(table.header)
       if (read !== undefined && 'events' in read.meaning) columns ??= read.row.columns.names
     }
     const { recognised, header } = table
@@ -62,6 +66,7 @@ export const csvPlan = (
     const plan = planOf(known, false)
     if (plan === undefined) throw unknownHeader(name, rows[0]?.cells ?? [], known)
     checkSet(set, plan, options)
+    checkMap(map, [...headers], options)
     return plan
   }
   const fields = options.fieldsOf(type)
@@ -91,7 +96,7 @@ const checkSet = (
   plan: CsvPlan,
   { type, fieldsOf }: CsvPlanOptions,
 ): void => {
-  const types = plan.isPlain && type !== undefined ? [type] : ['lead_registered', 'webinar_attended']
+  const types = plan.isPlain && type !== undefined ? [type] : typesOfExports
   const fields = types.flatMap((each) => fieldsOf(each))
   for (const [name, value] of set) {
     const field = fields.find((each) => each.name === name)
@@ -104,6 +109,35 @@ const checkSet = (
     if (read instanceof AmbiguousNumber) throw new EmbudoError('wrong_use', `--set ${name}: ${read.detail}`)
   }
 }
+
+/** Of a known export, whose tables may have several headers. What it reads itself is not told here. */
+const checkMap = (
+  map: ReadonlyMap<string, string>,
+  headers: readonly Columns[],
+  { fieldsOf }: CsvPlanOptions,
+): void => {
+  const fields = [...new Set(typesOfExports.flatMap((type) => fieldsOf(type).map(({ name }) => name)))]
+  for (const [column, name] of map) {
+    if (!headers.some((header) => header.has(column))) {
+      const columns = [...new Set(headers.flatMap(({ names }) => names))]
+      const meant = nearest(column, columns)
+      const advice = meant === undefined ? '' : `; did you mean "${meant}"`
+      throw new EmbudoError(
+        'wrong_use',
+        `--map names a column "${column}" that is not there${advice}. The columns are: ${columns.join(', ')}`,
+      )
+    }
+    if (fields.includes(name)) continue
+    const message =
+      name === ''
+        ? `--map "${column}=" leaves a column out of a CSV that is read with --type; of a known export it cannot`
+        : `--map names a field ${name} that ${typesOfExports.join(' and ')} do not have; fields are ${fields.join(', ')}`
+    throw new EmbudoError('wrong_use', message)
+  }
+}
+
+/** What the exports that are known make of their rows. */
+const typesOfExports = ['lead_registered', 'webinar_attended']
 
 const unknownHeader = (name: string, cells: readonly string[], known: readonly Export[]): EmbudoError =>
   new EmbudoError(

@@ -1,9 +1,11 @@
+import { laterPosition } from '../../client/position.ts'
+import { backOffMs, retryAfterMs } from '../../client/retry.ts'
 import { EmbudoError } from '../../define/error.ts'
 import type { CommandContext } from '../context.ts'
 import { span } from '../output.ts'
+import { parsedJson } from '../parsed-json.ts'
 import { notRunning, reasonOf } from '../server.ts'
 import { judge, type RefusedEvent, type Verdict } from './answer.ts'
-import { laterPosition } from './position.ts'
 
 /** One event as it goes into the body: JSON without a newline, its id in it. */
 export interface Line {
@@ -24,8 +26,7 @@ export interface DeliveryOptions<L extends Line> {
 
 /** An answer takes far less; a server that was stopped while it had the request gives none. */
 const requestPatienceMs = 30_000
-const shortestWaitMs = 100
-const longestWaitMs = 5_000
+const waits = { minBackOffMs: 100, maxBackOffMs: 5_000 }
 /** How long an answer that is under way is still waited for when the command is to stop. */
 const lastPatienceMs = 5_000
 /** As many as an answer names errors. */
@@ -48,6 +49,8 @@ export class Delivery<L extends Line> {
 
   readonly #options: DeliveryOptions<L>
   #underWay: AbortController | undefined
+  /** Of a request: less once one was too large for something on the way. */
+  #maxCharacters = Number.POSITIVE_INFINITY
   #hasBeenAnswered = false
 
   constructor(options: DeliveryOptions<L>) {
@@ -61,14 +64,16 @@ export class Delivery<L extends Line> {
    * way when the signal aborts still gets its answer.
    */
   async send(lines: readonly L[]): Promise<void> {
-    const later = await this.#send(lines)
-    for (let from = 0; from < later.length; from += linesWhenErrorsAreMany) {
-      await this.#send(later.slice(from, from + linesWhenErrorsAreMany))
+    const batches: (readonly L[])[] = [lines]
+    for (let batch = batches.shift(); batch !== undefined; batch = batches.shift()) {
+      // What waits may be too large by what was learned since.
+      const [first = [], ...others] = piecesOf(batch, batch.length, this.#maxCharacters)
+      batches.unshift(...(await this.#send(first)), ...others)
     }
   }
 
-  /** Gives back the lines that are to be sent again in smaller batches. */
-  async #send(lines: readonly L[]): Promise<readonly L[]> {
+  /** Gives back what is to be sent again in smaller batches. */
+  async #send(lines: readonly L[]): Promise<readonly (readonly L[])[]> {
     const { context, giveUpAfterMs, onRetry } = this.#options
     let waiting = lines
     let failures = 0
@@ -79,6 +84,7 @@ export class Delivery<L extends Line> {
       const verdict = await this.#attempt(waiting)
       if (verdict.is === 'refused')
         throw new EmbudoError(verdict.code, `the server refuses the events: ${verdict.detail}`)
+      if (verdict.is === 'too large') return this.#split(waiting)
       if (verdict.is === 'answered') {
         const before = waiting.length
         waiting = this.#settle(waiting, verdict)
@@ -87,7 +93,8 @@ export class Delivery<L extends Line> {
           progressAt = context.now()
         }
         if (waiting.length === 0) break
-        if (verdict.hasMoreErrors && lines.length > linesWhenErrorsAreMany) return waiting
+        if (verdict.hasMoreErrors && lines.length > linesWhenErrorsAreMany)
+          return piecesOf(waiting, linesWhenErrorsAreMany, this.#maxCharacters)
       }
       const because = verdict.is === 'unknown' ? verdict.because : 'the server could not append all of them'
       const mayHaveReached = verdict.is === 'answered' || verdict.mayHaveReached
@@ -96,7 +103,8 @@ export class Delivery<L extends Line> {
         this.resentUnknown += waiting.length
       }
       const asked = verdict.is === 'unknown' ? verdict.waitMs : undefined
-      const waitMs = asked ?? backOffMs(failures, context.random)
+      // A server that asks for no wait at all gets one nevertheless.
+      const waitMs = asked || Math.round(backOffMs(failures, waits, context.random))
       failures += 1
       if (context.now() + waitMs - progressAt > giveUpAfterMs)
         throw gaveUp(giveUpAfterMs, because, this.accepted)
@@ -124,8 +132,8 @@ export class Delivery<L extends Line> {
       const { status, headers } = response
       const answer = {
         status,
-        body: parse(text),
-        retryAfter: headers.get('retry-after'),
+        body: parsedJson(text),
+        askedMs: retryAfterMs(headers.get('retry-after'), headers.get('date'), context.now()),
         position: headers.get('embudo-position'),
       }
       return judge(answer, lines.length)
@@ -144,6 +152,17 @@ export class Delivery<L extends Line> {
     }
   }
 
+  /** Half as much from now on; an event that is too large by itself is refused. */
+  #split(lines: readonly L[]): readonly (readonly L[])[] {
+    if (lines.length === 1) {
+      this.rejected += 1
+      this.#options.onRejected?.(lines[0]!, tooLarge)
+      return []
+    }
+    this.#maxCharacters = Math.floor(charactersOf(lines) / 2)
+    return [lines]
+  }
+
   /** Books what has its answer; gives back what has not. */
   #settle(lines: readonly L[], verdict: Extract<Verdict, { is: 'answered' }>): readonly L[] {
     const { onAccepted, onRejected } = this.#options
@@ -156,9 +175,30 @@ export class Delivery<L extends Line> {
   }
 }
 
-/** Exponential, half of it drawn, so that many senders do not come back together. */
-const backOffMs = (failures: number, random: () => number): number =>
-  Math.round(Math.min(longestWaitMs, shortestWaitMs * 2 ** failures) * (0.5 + random() / 2))
+/** In their order, none empty. */
+const piecesOf = <L extends Line>(lines: readonly L[], maxLines: number, maxCharacters: number): L[][] => {
+  const pieces: L[][] = []
+  let characters = Number.POSITIVE_INFINITY
+  for (const line of lines) {
+    const piece = pieces.at(-1)
+    characters += line.text.length + 1
+    if (piece !== undefined && piece.length < maxLines && characters <= maxCharacters) piece.push(line)
+    else {
+      pieces.push([line])
+      characters = line.text.length + 1
+    }
+  }
+  return pieces
+}
+
+const charactersOf = (lines: readonly Line[]): number =>
+  lines.reduce((sum, { text }) => sum + text.length + 1, 0)
+
+const tooLarge: RefusedEvent = {
+  code: 'body_too_large',
+  field: '',
+  detail: 'no request as large as this one event is taken, by the server or by something in front of it',
+}
 
 /** A connection that was made and then lost is another matter. */
 const isNobody = (error: unknown): boolean =>
@@ -180,11 +220,3 @@ const gaveUp = (afterMs: number, because: string, accepted: number): EmbudoError
       'the same command again sends the rest, with the same ids',
     { facts: { accepted, because }, retriable: true },
   )
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}

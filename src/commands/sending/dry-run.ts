@@ -1,5 +1,6 @@
 import type { CommandContext } from '../context.ts'
 import { coloursOf, count, printJson, printLine } from '../output.ts'
+import { parsedJson } from '../parsed-json.ts'
 import { describe, described } from './description.ts'
 import { type FileEventsOptions, fileEvents } from './file-events.ts'
 import type { PlannedFile } from './file-plan.ts'
@@ -38,7 +39,12 @@ export const dryRun = async (
     if (asJson) {
       const total =
         plan.format === 'csv' ? { events: events - rejected, rejected, skipped: skipped.byReason } : {}
-      all.push({ file: source.path, ...described(plan, times), ...total, first: first.map(parsed) })
+      all.push({
+        file: source.path,
+        ...described(plan, times),
+        ...total,
+        first: first.map((text) => parsedJson(text) ?? text),
+      })
       continue
     }
     printLine(context, `${bold(source.name)}  ${describe(plan, times)}`)
@@ -54,12 +60,4 @@ export const dryRun = async (
   }
   if (asJson) printJson(context, { dryRun: true, files: all })
   else printLine(context, dim('nothing was sent'))
-}
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
 }

@@ -4,10 +4,9 @@ import type { FilePlan } from './file-plan.ts'
 import { ndjsonEvents } from './ndjson-events.ts'
 import type { Source } from './source-file.ts'
 
-export interface FileEventsOptions extends Omit<CsvOptions, 'newId'> {
+export interface FileEventsOptions extends CsvOptions {
   /** Of events that name none, where no export does. */
   readonly defaultSource: string
-  readonly newIds: boolean
   readonly newId: () => string
 }
 
@@ -17,19 +16,13 @@ export const fileEvents = (
   plan: FilePlan,
   options: FileEventsOptions,
 ): AsyncGenerator<EventLine[]> => {
-  const { newIds, newId, secret } = options
-  if (plan.format === 'csv') {
-    return csvEvents(source.pieces(), plan.csv, {
-      ...options,
-      name: source.name,
-      newId: newIds ? newId : undefined,
-    })
-  }
+  const { newId, secret, seed } = options
+  if (plan.format === 'csv') return csvEvents(source.pieces(), plan.csv, { ...options, name: source.name })
   return ndjsonEvents(source.pieces(), {
     source: options.source ?? options.defaultSource,
     secret,
-    newId,
-    newIds: newIds ? 'always' : source.path === '-' ? 'untimed' : 'never',
+    seed,
+    newId: source.path === '-' ? newId : undefined,
     areRejects: plan.areRejects,
   })
 }

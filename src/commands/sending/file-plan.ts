@@ -22,9 +22,8 @@ export interface FilePlanOptions extends CsvPlanOptions {
 /** Throws `wrong_use` for what cannot be sent as it is, saying what to do. */
 export const filePlan = async (source: Source, options: FilePlanOptions): Promise<FilePlan> => {
   const format = options.format ?? formatOfName(source.path)
-  // The first bytes of standard input tell; to wait for more would hold up events that come now and then.
-  const start = await source.head(source.path === '-' ? 1 : undefined)
-  const text = start.toString('utf8').trimStart()
+  const text = (await beginningOf(source)).trimStart()
+  if (format === undefined && text === '') return { format: 'ndjson', areRejects: false }
   if ((format ?? (/^[{[]/.test(text) ? 'ndjson' : 'csv')) === 'csv') {
     const head = await source.head(headBytes)
     return { format: 'csv', csv: csvPlan(head, source.name, options.exports, options) }
@@ -36,6 +35,18 @@ export const filePlan = async (source: Source, options: FilePlanOptions): Promis
     )
   }
   return { format: 'ndjson', areRejects: isReject(text.split('\n', 1)[0] ?? '') }
+}
+
+/** Empty only where nothing but blanks is there, be it that somebody had nothing to say. */
+const beginningOf = async (source: Source): Promise<string> => {
+  if (source.path !== '-') return (await source.head()).toString('utf8')
+  // The first bytes tell; to wait for more would hold up events that come now and then.
+  for (let seen = 0; ; ) {
+    const start = await source.head(seen + 1)
+    const text = start.toString('utf8')
+    if (text.trim() !== '' || start.length === seen) return text
+    seen = start.length
+  }
 }
 
 const headBytes = 256 * 1024

@@ -1,4 +1,4 @@
-import { contentId, digest } from './content-id.ts'
+import { contentId, digest, seededId } from './content-id.ts'
 import type { EventLine } from './event-line.ts'
 import { lineHas, lineKeys } from './line-keys.ts'
 import { withNullsFilled } from './null-members.ts'
@@ -10,13 +10,13 @@ export interface NdjsonOptions {
   /** Of events that name none. */
   readonly source: string
   readonly secret: string | undefined
-  /** For lines whose ids must not be the same again. */
-  readonly newId: () => string
+  /** Of --new-ids: whatever has no id is a new event, and the same one again only with the same seed. */
+  readonly seed: string | undefined
   /**
-   * `always`: whatever has no id. `untimed`: what has no id and does not say when it happened; standard input
-   * may well say the same thing twice and mean two events. `never`: ids stand for what the line says.
+   * For what has no id and does not say when it happened, where that is a new event each time: standard input may
+   * well say the same thing twice and mean two events. Undefined: ids stand for what the line says.
    */
-  readonly newIds: 'always' | 'untimed' | 'never'
+  readonly newId: (() => string) | undefined
   /** The lines are those of a file of rejects, each with its event in it. */
   readonly areRejects: boolean
 }
@@ -37,7 +37,7 @@ export async function* ndjsonEvents(
  * together anew: numbers keep the digits that they were written with. What is no JSON object goes as it is: the
  * server says what is wrong.
  */
-const identifier = ({ source, secret, newId, newIds }: NdjsonOptions): ((line: TextLine) => EventLine) => {
+const identifier = ({ source, secret, seed, newId }: NdjsonOptions): ((line: TextLine) => EventLine) => {
   const occurrences = new Occurrences()
   const sourceMember = `"source":${JSON.stringify(source)}`
 
@@ -48,7 +48,7 @@ const identifier = ({ source, secret, newId, newIds }: NdjsonOptions): ((line: T
     const hasId = (keys & lineHas.id) !== 0
     const hasSource = (keys & lineHas.source) !== 0
     if (hasId && hasSource) return line
-    const id = hasId ? '' : idOf(text, keys)
+    const id = hasId ? '' : idOf(line, keys)
     const hasNull = (keys & (lineHas.nullId | lineHas.nullSource)) !== 0
     const filled = hasNull ? withNullsFilled(text, { id, source }) : text
     const added: string[] = []
@@ -59,8 +59,9 @@ const identifier = ({ source, secret, newId, newIds }: NdjsonOptions): ((line: T
     return { ...line, text: `${filled.slice(0, filled.lastIndexOf('}'))}${comma}${added.join()}}` }
   }
 
-  function idOf(text: string, keys: number): string {
-    if (newIds === 'always' || (newIds === 'untimed' && (keys & lineHas.time) === 0)) return newId()
+  function idOf({ number, text }: TextLine, keys: number): string {
+    if (seed !== undefined) return seededId(seed, number, text)
+    if (newId !== undefined && (keys & lineHas.time) === 0) return newId()
     const content = digest((keys & lineHas.source) === 0 ? `${source}\n${text}` : text, secret)
     return contentId(content, occurrences.next(content))
   }

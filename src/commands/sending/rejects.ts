@@ -10,8 +10,10 @@ import {
   writeSync,
 } from 'node:fs'
 import { EmbudoError } from '../../define/error.ts'
+import { parsedJson } from '../parsed-json.ts'
 import type { RefusedEvent } from './answer.ts'
 import type { EventLine } from './event-line.ts'
+import { membersOf } from './members.ts'
 import type { TextLine } from './text-lines.ts'
 import { asWritten, type WrittenRejects } from './written-rejects.ts'
 
@@ -121,7 +123,7 @@ export const rejectsPath = (first: string, given: string | undefined): string =>
 
 /** True for the first line of a file that `RejectsFile` wrote. */
 export const isReject = (text: string): boolean => {
-  const line = parsed(text)
+  const line = parsedJson(text)
   return (
     typeof line === 'object' &&
     line !== null &&
@@ -132,27 +134,31 @@ export const isReject = (text: string): boolean => {
   )
 }
 
-/** The event in a line of a file of rejects, to be sent again. */
+/**
+ * The event in a line of a file of rejects, to be sent again, as it is written there: read and put together anew, it
+ * could lose just what it was refused for. Where nothing of it was kept, it stays refused.
+ */
 export const rejectedEvent = (line: TextLine): TextLine => {
-  const reject = parsed(line.text)
-  if (typeof reject !== 'object' || reject === null) return line
-  const { event, text } = reject as { event?: unknown; text?: unknown }
-  if (event !== undefined) return { ...line, text: JSON.stringify(event) }
-  return typeof text === 'string' ? { ...line, text: text.replaceAll(/[\r\n]+/g, ' ') } : line
+  const reject = parsedJson(line.text)
+  if (typeof reject !== 'object' || reject === null || Array.isArray(reject)) return line
+  const event = membersOf(line.text).findLast(({ key }) => key === 'event')
+  if (event !== undefined) return { ...line, text: line.text.slice(event.from, event.to) }
+  const { text, ...why } = reject as Readonly<Record<string, unknown>>
+  if (typeof text !== 'string') return line
+  if (text.trim() === '') return { ...line, text: '', refused: line.refused ?? refusedAs(why) }
+  return { ...line, text: text.replaceAll(/[\r\n]+/g, ' ') }
 }
+
+const refusedAs = ({ code, field, detail }: Readonly<Record<string, unknown>>): RefusedEvent => ({
+  code: typeof code === 'string' ? code : 'malformed_json',
+  field: typeof field === 'string' ? field : '',
+  detail: typeof detail === 'string' ? detail : 'expected an event; nothing of it was kept',
+})
 
 const cellsByColumn = ({ header, cells }: NonNullable<EventLine['row']>): Record<string, string> =>
   Object.fromEntries(cells.map((cell, index) => [header[index] ?? `column ${index + 1}`, cell]))
 
 const isObject = (text: string): boolean => {
-  const value = parsed(text)
+  const value = parsedJson(text)
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -14,6 +14,8 @@ import type { Source } from './source-file.ts'
 export interface SendFileOptions {
   readonly context: CommandContext
   readonly events: FileEventsOptions
+  /** What was sent before are new events. */
+  readonly newIds: boolean
   readonly to: string
   readonly as: string
   readonly rate: number | undefined
@@ -38,13 +40,14 @@ export const sendFile = async (
 ): Promise<void> => {
   const { context, sender, rejects, skipped, rate } = options
   const before = found.is === 'new' ? undefined : found.state
-  const begun = await stateOf(source, before, options)
+  const seed = seedOf(before, options)
+  const begun = await stateOf(source, before, seed, options)
   const remember = rememberer(source, rejects, context)
   const acceptedBefore = sender.delivery.accepted
   const rejectedBefore = rejects.count
   let done = before?.done ?? 0
   let line = before?.line ?? 0
-  const events = fileEvents(source, plan, { ...options.events, onSkipped: skipped.add })
+  const events = fileEvents(source, plan, { ...options.events, seed, onSkipped: skipped.add })
   const remaining = before === undefined ? events : after(before.done, events)
   const limits = { lines: linesAtRate(rate, linesTogether), idleMs: source.path === '-' ? idleMs : undefined }
   // A file that was never made says nothing: the one before is where the rejects of this file stand.
@@ -99,10 +102,16 @@ async function* after(count: number, groups: AsyncIterable<EventLine[]>): AsyncG
   }
 }
 
+/** A sending that goes on keeps the ids that it began with, also where it is taken up without --new-ids. */
+const seedOf = (before: SendingState | undefined, options: SendFileOptions): string | undefined =>
+  (before?.finishedAt === null ? before.seed : undefined) ??
+  (options.newIds ? options.events.newId() : undefined)
+
 /** Of a file; undefined for standard input, which cannot be taken up again. */
 const stateOf = async (
   source: Source,
   before: SendingState | undefined,
+  seed: string | undefined,
   options: SendFileOptions,
 ): Promise<SendingState | undefined> =>
   source.path === '-'
@@ -119,6 +128,7 @@ const stateOf = async (
         rejects: options.rejects.path,
         rejectsBytes: before?.rejectsBytes ?? 0,
         rejectsDigest: before?.rejectsDigest ?? '',
+        seed,
         finishedAt: null,
       }
 

@@ -25,6 +25,7 @@ export interface SendFilesOptions {
   readonly url: string | undefined
   /** Of the options that make other events of the same file. */
   readonly as: string
+  readonly newIds: boolean
   readonly fromStart: boolean
   readonly rejects: string | undefined
   readonly rate: number | undefined
@@ -49,7 +50,7 @@ export const sendFiles = async (files: readonly PlannedFile[], options: SendFile
     if (found.is === 'finished') say(`  ${bold(standingText(found))}`)
     else if (found.is !== 'new' && found.state.done > 0) say(dim(`  ${standingText(found)}`))
   }
-  const isSentAgain = options.fromStart && !options.events.newIds
+  const isSentAgain = options.fromStart && !options.newIds
   const warn: ReturnType<typeof windowWarning> = isSentAgain ? windowWarning(context) : () => undefined
   using rejects = rejectsOf(files, standings, options)
   using _ = onSecondInterrupt(context.signal)
@@ -107,10 +108,10 @@ const standing = async (
   options: SendFilesOptions,
 ): Promise<Standing> => {
   if (source.path === '-' || options.fromStart) return { is: 'new' }
-  const { as, events } = options
+  const { as, newIds } = options
   const found = await standingOf(source, { to, as, canGrow: plan.format === 'ndjson' })
   // What is done is done, unless the same is to be said anew.
-  return events.newIds && found.is !== 'begun' ? { is: 'new' } : found
+  return newIds && found.is !== 'new' && found.state.finishedAt !== null ? { is: 'new' } : found
 }
 
 const standingText = (found: Exclude<Standing, { is: 'new' }>): string => {

@@ -29,6 +29,8 @@ const stateSchema = z.object({
   rejectsBytes: z.int(),
   /** Of these bytes, as they were written: somebody may have mended them since. */
   rejectsDigest: z.string().default(''),
+  /** Of --new-ids: what was under way at a stop goes again with the ids that it had. */
+  seed: z.string().optional(),
   finishedAt: z.string().nullable(),
 })
 

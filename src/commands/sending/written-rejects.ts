@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { parsedJson } from '../parsed-json.ts'
 
 /** What a run had written into its file of rejects when its state was kept. */
 export interface WrittenRejects {
@@ -48,18 +49,10 @@ const textBehind = (file: number, from: number): string => {
 const areBehind = (text: string, { file, line }: WrittenRejects['behind']): boolean => {
   const lines = text.split('\n')
   return lines.every((each, index) => {
-    const reject = parsed(each)
+    const reject = parsedJson(each)
     // A process that is killed leaves half a line.
     if (reject === undefined) return index === lines.length - 1
     const place = reject as { file?: unknown; line?: unknown } | null
     return place?.file === file && typeof place.line === 'number' && place.line >= line
   })
-}
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

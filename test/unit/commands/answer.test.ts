@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { judge } from '../../../src/commands/sending/answer.ts'
 
-const answer = (status: number, body: unknown, retryAfter: string | null = null) => ({
+const answer = (status: number, body: unknown, askedMs?: number) => ({
   status,
   body,
-  retryAfter,
+  askedMs,
   position: 'embudo.leads:0:41',
 })
 const error = (index: number, retriable = false) => ({
@@ -74,7 +74,7 @@ describe('an answer to a batch', () => {
   })
 
   it('says nothing of any line with 429 and 503, and when to come back', () => {
-    expect(judge(answer(503, { code: 'log_busy', detail: 'full' }, '2'), 2)).toEqual({
+    expect(judge(answer(503, { code: 'log_busy', detail: 'full' }, 2_000), 2)).toEqual({
       is: 'unknown',
       because: 'full',
       waitMs: 2_000,
@@ -86,6 +86,10 @@ describe('an answer to a batch', () => {
       waitMs: undefined,
       mayHaveReached: false,
     })
+  })
+
+  it('of a proxy that takes no request so large says so', () => {
+    expect(judge(answer(413, undefined), 2)).toEqual({ is: 'too large' })
   })
 
   it('is a refusal where trying again cannot help', () => {

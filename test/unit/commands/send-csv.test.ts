@@ -96,6 +96,38 @@ describe('a quote that is not closed', () => {
   })
 })
 
+describe('--map on a known export', () => {
+  const contacts = 'Record ID,Email,First Name,Contact owner\n101,ada@example.com,Ada,Acme\n'
+  const mapped = async (...maps: readonly string[]) =>
+    await run(sendCommand, [
+      'send',
+      await file(contacts),
+      ...maps.flatMap((map) => ['--map', map]),
+      '--dry-run',
+    ])
+
+  it('puts a column into a field, whatever its case', async () => {
+    const ran = await mapped('contact owner=company')
+    expect(ran.status).toBe(0)
+    expect(ran.out).toContain('"company":"Acme"')
+  })
+
+  it.each([
+    [
+      'Contact ownr=company',
+      /a column "Contact ownr" that is not there; did you mean "Contact owner"\. .*Record ID/,
+    ],
+    [
+      'Contact owner=compny',
+      /a field compny that lead_registered and webinar_attended do not have; .*company/,
+    ],
+    ['Contact owner=time', /a field time that/],
+    ['Contact owner=', /leaves a column out of a CSV that is read with --type/],
+  ])('is refused where it would be left aside: %s', async (map, said) => {
+    expect(await mapped(map)).toMatchObject({ status: 2, err: expect.stringMatching(said) })
+  })
+})
+
 describe('two columns that are one field', () => {
   it.each([
     [

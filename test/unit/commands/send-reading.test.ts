@@ -5,7 +5,10 @@ import { leadIdOfAddress } from '../../../src/commands/sending/lead-id.ts'
 import { lineHas, lineKeys } from '../../../src/commands/sending/line-keys.ts'
 import { AmbiguousNumber, plainNumber } from '../../../src/commands/sending/local-number.ts'
 import { instantOf } from '../../../src/commands/sending/local-time.ts'
+import { membersOf } from '../../../src/commands/sending/members.ts'
+import { withNullsFilled } from '../../../src/commands/sending/null-members.ts'
 import { Occurrences } from '../../../src/commands/sending/occurrences.ts'
+import { rejectedEvent } from '../../../src/commands/sending/rejects.ts'
 import { textLines } from '../../../src/commands/sending/text-lines.ts'
 
 const utc = { timeZone: 'UTC', dayFirst: false }
@@ -99,6 +102,52 @@ describe('what a line has', () => {
     expect(lineKeys('{"\\u0069d":"1"}')).toBe(anything | id)
     expect(lineKeys('{"a\\"b":1,"id":"1"}')).toBe(anything | id)
     expect(lineKeys('{"\\u0069d":null}')).toBe(anything | nullId)
+  })
+})
+
+describe('the members of a line', () => {
+  it('are told as they are written', () => {
+    const text = ' { "a" : 1e999 ,"\\u0069d":null,"b":{"id":"}"}, "a\\"":[1, {"x":"]"}] , "id": "é" } '
+    expect(membersOf(text).map(({ key, from, to }) => [key, text.slice(from, to)])).toEqual([
+      ['a', '1e999'],
+      ['id', 'null'],
+      ['b', '{"id":"}"}'],
+      ['a"', '[1, {"x":"]"}]'],
+      ['id', '"é"'],
+    ])
+    expect(membersOf('{ }')).toEqual([])
+  })
+
+  it('keep all that they say where a null is filled', () => {
+    const values = { id: 'new', source: 'zoom' }
+    expect(withNullsFilled('{"\\u0069d":null,"n":1e999,"n":2,"source" : null}', values)).toBe(
+      '{"\\u0069d":"new","n":1e999,"n":2,"source" : "zoom"}',
+    )
+    expect(withNullsFilled('{"\\q":1,"id":null}', values)).toBe('{"\\q":1,"id":"new"}')
+  })
+})
+
+describe('a line of a file of rejects', () => {
+  const why = '"code":"line_too_large","field":"","detail":"too long","file":"a","line":1'
+  const sentAgain = (text: string) => rejectedEvent({ number: 1, text })
+
+  it.each([
+    '{"id":"1","id":"2","data":{"n":1e999, "a" :1,"a":2}}',
+    '{"id":"1","data":{"value":49.10}}',
+    'null',
+  ])('is sent again as it is written: %s', (event) => {
+    expect(sentAgain(`{${why},"event": ${event} }`).text).toBe(event)
+    expect(sentAgain(`{"event":${event},${why},"row":{"event":"no"}}`).text).toBe(event)
+  })
+
+  it('stays refused for the same reason where nothing was kept of it', () => {
+    for (const text of ['', '  ', '\\n'])
+      expect(sentAgain(`{${why},"text":"${text}"}`)).toEqual({
+        number: 1,
+        text: '',
+        refused: { code: 'line_too_large', field: '', detail: 'too long' },
+      })
+    expect(sentAgain(`{${why},"text":"{\\n1"}`)).toEqual({ number: 1, text: '{ 1' })
   })
 })
 

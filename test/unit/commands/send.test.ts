@@ -80,7 +80,7 @@ describe('send', () => {
       '{"type":"conversion_completed","source": "embudo-send","id":"a","data":{"id":null}}',
     )
     expect(lines[2]).toMatch(new RegExp(`^{"id": ${uuid} ,"source":"embudo-send"}$`))
-    expect(lines[3]).toMatch(new RegExp(`^{"id":${uuid},"source":"embudo-send"}$`))
+    expect(lines[3]).toMatch(new RegExp(`^{"\\\\u0069d":${uuid},"source":"embudo-send"}$`))
   })
 
   it('gives the lines of a file the same ids again, unless told that they are new', async () => {

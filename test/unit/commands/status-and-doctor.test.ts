@@ -77,7 +77,8 @@ describe('the address that commands talk to', () => {
 
 describe('config', () => {
   it('prints every setting, and no secret', async () => {
-    const env = { EMBUDO_PORT: '4100', KAFKA_SASL_PASSWORD: 'hush', DATABASE_URL: parts.postgres }
+    const login = { SCHEMA_REGISTRY_USERNAME: 'embudo', SCHEMA_REGISTRY_PASSWORD: 'hush' }
+    const env = { EMBUDO_PORT: '4100', ...login, DATABASE_URL: parts.postgres }
     const ran = await run(configCommand, ['config', '--json'], { environment: env })
     expect(ran.status).toBe(0)
     expect(ran.json().items).toContainEqual(
