@@ -2,7 +2,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../../processes.ts'
+import { identify } from '../../../src/embedded/process-identity.ts'
+import { until, untilGone } from '../../processes.ts'
 import { Program } from '../../program.ts'
 import { type Load, startLoad } from './load.ts'
 import { expectExactlyOnce } from './oracle.ts'
@@ -36,7 +37,7 @@ const untilMoreIsAccepted = async (events: number): Promise<void> => {
   await until('more events are accepted', () => load.accepted >= before + events)
 }
 
-describe('under load', { timeout: 240_000 }, () => {
+describe('under load', { timeout: 600_000 }, () => {
   it('a worker that is killed with -9 is started again, and ingestion goes on meanwhile', async () => {
     const random = seeded(1)
     for (let kill = 0; kill < 3; kill++) {
@@ -74,9 +75,10 @@ describe('under load', { timeout: 240_000 }, () => {
   it('a port that somebody else takes meanwhile is said to be, and taken again when it is free', async () => {
     const { address } = await httpProcesses()
     const port = Number(new URL(address).port)
-    await program.signal('http', 'SIGKILL')
     const other = createServer((socket) => socket.destroy())
     await until('the port is taken', async () => {
+      // Again where they were faster: all of them have to be gone at once.
+      await program.signal('http', 'SIGKILL')
       other.listen(port, '127.0.0.1')
       return await once(other, 'listening').then(
         () => true,
@@ -92,8 +94,14 @@ describe('under load', { timeout: 240_000 }, () => {
   it('SIGTERM stops all of it with status 0 and what was accepted stays, also where each is told', async () => {
     await untilMoreIsAccepted(500)
     const before = program.said.length
+    const workers = await Promise.all((program.run.pids.worker ?? []).map(identify))
+    // It stands still, so that it hears of both at once: that the worker has ended, and that it is told to.
+    await program.signal('up', 'SIGSTOP')
     await program.signal('worker', 'SIGTERM')
-    expect(await program.stop()).toBe(0)
+    await untilGone(workers.filter((worker) => worker !== undefined))
+    const stopped = program.stop()
+    await program.signal('up', 'SIGCONT')
+    expect(await stopped).toBe(0)
     expect(program.said.slice(before)).not.toContain('starting it again')
     expect(await program.survivors()).toEqual([])
     await program.start()
