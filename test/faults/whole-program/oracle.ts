@@ -23,7 +23,7 @@ export const expectExactlyOnce = async (run: RunFile): Promise<LogRecord[]> => {
   return records
 }
 
-/** Nothing is behind the log, and no saga will append to it any more. */
+/** Nothing is behind the log, sagas neither, and no saga will append to it any more. */
 export const untilQuiet = async (run: RunFile, stores: Stores, patienceMs?: number): Promise<void> => {
   let last = ''
   await until(
@@ -32,15 +32,24 @@ export const untilQuiet = async (run: RunFile, stores: Stores, patienceMs?: numb
       const items = await projections(run)
       if (items === undefined) return false
       // One that waits after a passing fault goes on by itself.
-      const failed = items.flatMap((item) => item.positions).filter(({ state }) => state === 'failed')
+      const failed = items.flatMap(({ positions }) => positions).filter(({ state }) => state === 'failed')
       if (failed.length > 0) throw new Error(`stopped: ${JSON.stringify(failed)}`)
-      const [open] = await stores.postgres<{ open: string }>(
+      // In one statement: what a saga has been told, and that it is open, are one transaction.
+      const [sagas] = await stores.postgres<{ open: string; places: string[] }>(
         `select (select count(*) from embudo.sagas where ended_at is null)
            + (select count(*) from embudo.saga_outbox)
-           + (select count(*) from sandbox.payments where tell_at is not null) as open`,
+           + (select count(*) from sandbox.payments where tell_at is not null) as open,
+           array(select concat_ws(':', topic, partition, next_offset)
+             from embudo.positions where reader like 'saga:%') as places`,
       )
-      const ends = JSON.stringify(items.map(({ positions }) => positions.map(({ end }) => end)))
-      const isQuiet = open?.open === '0' && items.every(({ lag }) => lag === 0) && ends === last
+      const all = items.flatMap(({ positions }) => positions)
+      const ends = JSON.stringify(all.map(({ end }) => end))
+      const places = new Set(all.map(({ topic, partition, end }) => `${topic}:${partition}:${end}`))
+      const isQuiet =
+        items.every(({ lag }) => lag === 0) &&
+        sagas?.open === '0' &&
+        sagas.places.every((place) => places.has(place)) &&
+        ends === last
       last = ends
       return isQuiet
     },
