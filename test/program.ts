@@ -128,7 +128,13 @@ export class Program implements AsyncDisposable {
   /** Sends a signal to one role, or to the supervisor (`up`). */
   async signal(name: 'up' | 'http' | 'worker', signal: NodeJS.Signals): Promise<void> {
     await this.#refresh()
-    for (const pid of this.run.pids[name] ?? []) process.kill(pid, signal)
+    for (const pid of this.run.pids[name] ?? []) {
+      try {
+        process.kill(pid, signal)
+      } catch {
+        // It has ended in between.
+      }
+    }
   }
 
   /** kill -9 of one role, and waiting until the supervisor has started it again. */
