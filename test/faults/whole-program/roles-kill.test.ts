@@ -2,8 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { identify } from '../../../src/embedded/process-identity.ts'
-import { until, untilGone } from '../../processes.ts'
+import { until } from '../../processes.ts'
 import { Program } from '../../program.ts'
 import { type Load, startLoad } from './load.ts'
 import { expectExactlyOnce } from './oracle.ts'
@@ -94,13 +93,12 @@ describe('under load', { timeout: 600_000 }, () => {
   it('SIGTERM stops all of it with status 0 and what was accepted stays, also where each is told', async () => {
     await untilMoreIsAccepted(500)
     const before = program.said.length
-    const workers = await Promise.all((program.run.pids.worker ?? []).map(identify))
-    // It stands still, so that it hears of both at once: that the worker has ended, and that it is told to.
-    await program.signal('up', 'SIGSTOP')
+    // It stands still until its supervisor has been told as well, which would start it again before that.
+    await program.signal('worker', 'SIGSTOP')
     await program.signal('worker', 'SIGTERM')
-    await untilGone(workers.filter((worker) => worker !== undefined))
     const stopped = program.stop()
-    await program.signal('up', 'SIGCONT')
+    await until('it stops', () => program.said.slice(before).includes('stopping'))
+    await program.signal('worker', 'SIGCONT')
     expect(await stopped).toBe(0)
     expect(program.said.slice(before)).not.toContain('starting it again')
     expect(await program.survivors()).toEqual([])
