@@ -50,6 +50,7 @@ export class Program implements AsyncDisposable {
       ...Object.fromEntries(Object.entries(env).filter(([name]) => !configures.test(name))),
       EMBUDO_DATA_DIR: dataDir,
       EMBUDO_PORT: '0',
+      EMBUDO_APPEND_TIMEOUT_MS: patientAppendMs,
       ...settings,
     } as Settings
   }
@@ -215,6 +216,9 @@ export class Program implements AsyncDisposable {
     }
   }
 }
+
+/** Where no test is about it, a slow machine is no reason for a 503. */
+export const patientAppendMs = '60000'
 
 export interface Finished {
   readonly status: number | null

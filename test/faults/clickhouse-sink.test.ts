@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
@@ -74,25 +77,25 @@ describe('the ClickHouse sink', () => {
   it('waits for an insert that had begun before the fence', async () => {
     const story = new Story(world)
     await story.append(9)
-    // The first record of partition 0, by an earlier owner whose insert is slow.
+    // The first record of partition 0, by an earlier owner whose insert lasts until the test lets it end.
+    await using source = await heldSource()
     const slow = world.clickhouse.command({
       query:
         'INSERT INTO webinar_attended_g1 (_topic, _partition, _offset, _type) ' +
-        "SELECT {topic:String}, 0, number + sleepEachRow(3), 'webinar_attended' FROM numbers(1)",
-      query_params: { topic: story.topic },
+        "SELECT {topic:String}, 0, place, 'webinar_attended' FROM url({url:String}, 'TSV', 'place UInt64')",
+      query_params: { topic: story.topic, url: source.url },
       query_id: `embudo:events:1:slow-${story.prefix}`,
+      clickhouse_settings: { http_receive_timeout: 600 },
     })
-    await expect
-      .poll(
-        () =>
-          world.select(
-            `SELECT 1 FROM system.processes WHERE query_id = 'embudo:events:1:slow-${story.prefix}'`,
-          ),
-        patient,
-      )
-      .toHaveLength(1)
-    await using _ = story.start({ limits: { drainMs: 20_000 } })
-    await story.untilWhole()
+    await source.isRead
+    let looks = 0
+    const clickhouse = wrapped(world.clickhouse, (name, run, [asked]) => {
+      if (name === 'query' && (asked as { query: string }).query.includes('system.processes')) looks++
+      return run()
+    })
+    await using _ = story.start({ clickhouse, limits: { drainMs: 60_000 } })
+    await expect.poll(() => looks, patient).toBeGreaterThan(10)
+    source.end('0\n')
     await slow
     await story.untilWhole()
   })
@@ -318,11 +321,11 @@ const deathAt = (call: number, when: 'before' | 'after'): { isDead: () => boolea
   }
 }
 
-const patient = { timeout: 30_000, interval: 5 }
+const patient = { timeout: 120_000, interval: 5 }
 
 const dead = () => new EmbudoError('dead', 'this process is dead', { retriable: true })
 
-type Step = (name: string, run: () => Promise<unknown>) => Promise<unknown>
+type Step = (name: string, run: () => Promise<unknown>, given: readonly unknown[]) => Promise<unknown>
 
 /** The client with each of its calls going through `step`; answers are read to their end, even if nobody wants them. */
 const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
@@ -331,14 +334,38 @@ const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
       const value: unknown = Reflect.get(target, name)
       if (typeof value !== 'function') return value
       return (...given: unknown[]) =>
-        step(String(name), async () => {
-          const answer: unknown = await value.apply(target, given)
-          if (name !== 'exec') return answer
-          for await (const _ of (answer as { stream: AsyncIterable<unknown> }).stream);
-          return { stream: [] }
-        })
+        step(
+          String(name),
+          async () => {
+            const answer: unknown = await value.apply(target, given)
+            if (name !== 'exec') return answer
+            for await (const _ of (answer as { stream: AsyncIterable<unknown> }).stream);
+            return { stream: [] }
+          },
+          given,
+        )
     },
   })
+
+/** What ClickHouse reads over HTTP, and waits for until `end` says what it is. */
+const heldSource = async () => {
+  const reading = Promise.withResolvers<ServerResponse>()
+  const server = createServer((request, response) => {
+    if (request.method === 'GET') reading.resolve(response)
+    else response.end()
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
+    isRead: reading.promise,
+    end: (said: string) => void reading.promise.then((response) => response.end(said)),
+    async [Symbol.asyncDispose]() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
+}
 
 /** The pool with each statement, its own and of its connections, going through `step`. */
 const wrappedPool = (pool: Pool, step: Step): Pool =>
@@ -346,7 +373,7 @@ const wrappedPool = (pool: Pool, step: Step): Pool =>
     get(target, name) {
       if (name === 'query') {
         return (...given: Parameters<Pool['query']>) =>
-          step('sql', () => Promise.resolve(target.query(...given)))
+          step('sql', () => Promise.resolve(target.query(...given)), given)
       }
       if (name !== 'connect') return Reflect.get(target, name)
       return async () => {
@@ -355,7 +382,8 @@ const wrappedPool = (pool: Pool, step: Step): Pool =>
           get(inner, key) {
             const value: unknown = Reflect.get(inner, key)
             if (key === 'query' && typeof value === 'function') {
-              return (...given: unknown[]) => step('sql', () => Promise.resolve(value.apply(inner, given)))
+              return (...given: unknown[]) =>
+                step('sql', () => Promise.resolve(value.apply(inner, given)), given)
             }
             return typeof value === 'function' ? value.bind(inner) : value
           },

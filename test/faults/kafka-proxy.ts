@@ -27,6 +27,8 @@ export interface KafkaProxy extends AsyncDisposable {
   cut(): void
   /** How many requests of one kind there were. */
   count(apiKey: number): number
+  /** How many answers were swallowed. */
+  readonly swallowed: number
 }
 
 /**
@@ -36,6 +38,7 @@ export interface KafkaProxy extends AsyncDisposable {
 export const kafkaProxy = async (broker: string): Promise<KafkaProxy> => {
   const [host = '', port = ''] = broker.split(':')
   const counts = new Map<number, number>()
+  let swallowed = 0
   const sockets = new Set<Socket>()
   const keptBack: Array<() => Promise<unknown>> = []
   const server = createServer((client) => {
@@ -70,7 +73,7 @@ export const kafkaProxy = async (broker: string): Promise<KafkaProxy> => {
     onFrame(upstream, (frame) => {
       const request = asked.get(frame.readInt32BE(4))
       if (request?.verdict === 'cut before the answer') cut()
-      else if (request?.verdict === 'swallow the answer') return
+      else if (request?.verdict === 'swallow the answer') swallowed++
       else client.write(request?.apiKey === METADATA ? withPort(frame, ownPort()) : frame)
     })
   })
@@ -88,6 +91,9 @@ export const kafkaProxy = async (broker: string): Promise<KafkaProxy> => {
       sockets.clear()
     },
     count: (apiKey) => counts.get(apiKey) ?? 0,
+    get swallowed() {
+      return swallowed
+    },
     [Symbol.asyncDispose]: async () => {
       for (const socket of sockets) socket.destroy()
       server.close()

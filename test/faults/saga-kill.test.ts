@@ -57,7 +57,6 @@ it.each([1, 2])(
       await eventually(
         () => rows('select count(*)::int as ended from embudo.sagas where ended_at is not null'),
         ([{ ended }]) => ended === requested.length,
-        60_000,
       )
       await eventually(
         () => rows('select from embudo.saga_outbox'),
@@ -101,7 +100,7 @@ it.each([1, 2])(
       await once(child, 'exit')
     }
   },
-  240_000,
+  600_000,
 )
 
 const startChild = async (where: Record<string, string>): Promise<ChildProcess> => {

@@ -33,7 +33,6 @@ it('sagas whose connections are cut, and whose log is away for a while, all end,
     await eventually(
       () => rows('select count(*)::int as ended from embudo.sagas where ended_at is not null'),
       ([{ ended }]) => ended === count,
-      40_000,
     )
     await eventually(
       () => rows('select from embudo.saga_outbox'),

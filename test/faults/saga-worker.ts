@@ -15,7 +15,7 @@ await startWorker({
   pool,
   log,
   prefix,
-  leaseMs: 1_000,
-  within: { 'enrollment.take_payment': 60_000 },
+  leaseMs: 2_000,
+  within: { 'enrollment.take_payment': 600_000 },
 })
 process.send?.('started')

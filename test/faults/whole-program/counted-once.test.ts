@@ -7,7 +7,7 @@ import { Stores } from './stores.ts'
 
 let program: Program
 beforeAll(async () => {
-  program = await Program.start()
+  program = await Program.start({ EMBUDO_SAGA_WITHIN: 'enrollment.take_payment=10 minutes' })
 })
 afterAll(() => program[Symbol.asyncDispose]())
 
@@ -55,7 +55,7 @@ const expectOneEach = async (): Promise<void> => {
   expect(rows).toEqual([{ id: 'a-1' }, { id: 'a-2' }])
 }
 
-describe('what a sender says again', { timeout: 120_000 }, () => {
+describe('what a sender says again', { timeout: 300_000 }, () => {
   it('counts once everywhere, and stays in the log', async () => {
     await send(attended('L-1', 'a-1'), requested, attended('L-1', 'a-1'))
     await send(attended('L-1', 'a-1'), requested, attended('L-1', 'a-2'))

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type EmbeddedParts, startEmbedded } from '../../../src/embedded/start.ts'
 import { until } from '../../processes.ts'
 import { Program } from '../../program.ts'
-import { kafkaProxy, PRODUCE } from '../kafka-proxy.ts'
+import { type KafkaProxy, kafkaProxy, PRODUCE } from '../kafka-proxy.ts'
 import { extent } from './extent.ts'
 import { type Counts, Ledger } from './ledger.ts'
 import { expectExactlyOnce } from './oracle.ts'
@@ -61,13 +61,16 @@ afterAll(async () => {
 
 it('each acknowledged event stands where the answer said, in order, and counts once, whatever is killed', async () => {
   const random = seeded(seed)
-  const settings = { EMBUDO_INGEST_PROCESSES: String(httpProcesses) }
+  await using proxy = await kafkaProxy(broker.address)
+  const settings = { KAFKA_BROKERS: proxy.address, EMBUDO_INGEST_PROCESSES: String(httpProcesses) }
   await using program = await Program.start({ ...addresses(), ...settings })
   const ledger = new Ledger('crash-ledger', keysOf(shapes))
   using sending = startSenders(program, ledger, { shapes, random, repeats: 0.02 })
   const plan = shuffled(random)
   for (const fault of plan) {
     await sending.untilFurther(200 + Math.floor(random() * 800))
+    // What the broker has and nobody was told of is sent again for certain.
+    if (fault === 'http' && proxy.swallowed === 0) await swallowOne(proxy)
     await commit(fault, program)
   }
   await sending.stop()
@@ -84,15 +87,15 @@ it('an event whose acknowledgement by the broker was lost is sent again and coun
   const random = seeded(seed + 1)
   await using proxy = await kafkaProxy(broker.address)
   // So that callers are told of an unknown outcome before the program's own retry can find it out.
-  const settings = { KAFKA_BROKERS: proxy.address, EMBUDO_APPEND_TIMEOUT_MS: '1000' }
+  const settings = { KAFKA_BROKERS: proxy.address, EMBUDO_APPEND_TIMEOUT_MS: '3000' }
   await using program = await Program.start({ ...addresses(), ...settings })
   const ledger = new Ledger('lost-replies', keysOf(shapes))
   using sending = startSenders(program, ledger, { shapes, random, repeats: 0 })
   const refused = () => ledger.answers(503) + ledger.answers(207)
   for (let lost = 0; lost < lostReplies; lost++) {
     await sending.untilFurther(100 + Math.floor(random() * 400))
-    const [before, asked] = [refused(), proxy.count(PRODUCE)]
-    proxy.judge = (apiKey, nth) => (apiKey === PRODUCE && nth === asked + 1 ? 'swallow the answer' : 'pass')
+    const before = refused()
+    await swallowOne(proxy)
     await until('callers are told that the outcome is unknown', () => refused() > before)
   }
   await sending.stop()
@@ -101,6 +104,13 @@ it('an event whose acknowledgement by the broker was lost is sent again and coun
   tell(`${lostReplies} replies of the broker lost`, counts)
   expect(counts.duplicatesByFaults).toBeGreaterThanOrEqual(lostReplies)
 }, 600_000)
+
+/** The broker has done the next append, and its answer never comes. */
+const swallowOne = async (proxy: KafkaProxy): Promise<void> => {
+  const [before, asked] = [proxy.swallowed, proxy.count(PRODUCE)]
+  proxy.judge = (apiKey, nth) => (apiKey === PRODUCE && nth === asked + 1 ? 'swallow the answer' : 'pass')
+  await until('the answer to an append is lost', () => proxy.swallowed > before)
+}
 
 const commit = async (fault: Fault, program: Program): Promise<void> => {
   switch (fault) {

@@ -69,7 +69,14 @@ const readToItsEnd = async () => {
       const response = await fetch(`${front.address}/api/events`, request)
       expect(await response.json()).toMatchObject({ accepted: batch })
     },
-    items: async () => (await projections({ http: front.address })).items,
+    items: async () => {
+      let items: Awaited<ReturnType<typeof projections>>
+      await until('it tells of its projections', async () => {
+        items = await projections({ http: front.address })
+        return items !== undefined
+      })
+      return items ?? []
+    },
     /** Of the topic, in all projections. */
     positions: async () =>
       (await at.items()).flatMap((item) => item.positions.filter((position) => position.topic === topic)),
@@ -82,6 +89,7 @@ const readToItsEnd = async () => {
     }),
     makeTopicAgain: async (): Promise<void> => {
       await admin.deleteTopics({ topics: [topic] })
+      await until('it is gone', async () => !(await topics()).includes(topic))
       await until('it can be made again', async () => {
         await admin.createTopics({ topics: [{ topic, numPartitions: partitions }] }).catch(() => {})
         return (await topics()).includes(topic)
@@ -114,7 +122,7 @@ const expectNoticed = async (
   expect(await at.rows()).toEqual(before)
 }
 
-describe('a log that is not the one that was read', { timeout: 240_000 }, () => {
+describe('a log that is not the one that was read', { timeout: 600_000 }, () => {
   it('is noticed where its beginning was deleted past what was applied', async () => {
     await using at = await readToItsEnd()
     await at.worker.stop()

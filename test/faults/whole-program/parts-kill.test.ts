@@ -46,7 +46,7 @@ const untilThereAgain = async (part: (typeof parts)[number], before: RunFile): P
   expect(new Set(pids)).toEqual(new Set(parts.flatMap((name) => now.pids[name] ?? [])))
 }
 
-describe('an embedded part that ends', { timeout: 120_000 }, () => {
+describe('an embedded part that ends', { timeout: 400_000 }, () => {
   it.each(parts)('%s, killed with -9, is started again at its address and all else goes on', async (part) => {
     await sending.untilFurther(50)
     const before = await run()

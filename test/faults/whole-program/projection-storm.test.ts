@@ -185,7 +185,7 @@ it(
     await expectCounted(log, counting, stores)
     await expectReconciled(copy.folder, { ...settings, EMBUDO_PORT: new URL(run.http).port })
   },
-  extent({ full: 3_600_000, short: 900_000 }),
+  extent({ full: 3_600_000, short: 1_800_000 }),
 )
 
 const shuffled = (random: () => number): Fault[] =>
@@ -227,13 +227,14 @@ const behindNoPoison = (records: readonly LogRecord[]): LogRecord[] => {
 const untilCaughtUp = async (http: string, said: () => string): Promise<void> => {
   let last: unknown
   const isQuiet = async (): Promise<boolean> => {
-    const { items } = await projections({ http })
+    const items = await projections({ http })
+    if (items === undefined) return false
     last = items
     const failed = items.flatMap(({ positions }) => positions).filter(({ state }) => state === 'failed')
     if (failed.length > 0) throw new Error(`stopped: ${JSON.stringify(failed)}`)
     return items.every(({ lag, rebuild }) => lag === 0 && (rebuild ?? null) === null)
   }
-  await until('every projection has caught up', isQuiet, 120_000).catch((error: unknown) => {
+  await until('every projection has caught up', isQuiet, 300_000).catch((error: unknown) => {
     throw new Error(`${error}\n${JSON.stringify(last)}\n${said().slice(-6_000)}`)
   })
 }

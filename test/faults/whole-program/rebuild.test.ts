@@ -6,21 +6,23 @@ import { withoutDuplicates } from './duplicates.ts'
 import { extent } from './extent.ts'
 import { funnelEvent, ndjson, startLoad } from './load.ts'
 import { readLog } from './log-reader.ts'
-import { expectProfiles, untilQuiet } from './oracle.ts'
+import { expectProfiles, projections, untilQuiet } from './oracle.ts'
 import { Stores } from './stores.ts'
 
 const events = extent({ full: 2_000_000, short: 50_000 })
-/** So slow that there is time for two kills on the way; a batch is let through at once by each process. */
-const rate = extent({ full: 20_000, short: 500 })
+/** So slow that there is time for two kills on the way, for as long as they may take. */
+const rate = extent({ full: 5_000, short: 100 })
+/** Each process lets a batch through at once, of three times as many. */
+const batchRecords = extent({ full: 2_000, short: 200 })
 /** A naive fold holds the log in memory. */
 const isLookedAt = extent({ full: (lead: string) => lead.endsWith('7'), short: () => true })
-const patienceMs = extent({ full: 1_800_000, short: 300_000 })
+const patienceMs = extent({ full: 1_800_000, short: 600_000 })
 const leads = events / 20
 
 let program: Program
 let stores: Stores
 beforeAll(async () => {
-  program = await Program.start()
+  program = await Program.start({ EMBUDO_BATCH_RECORDS: String(batchRecords) })
   stores = new Stores(program.run)
   for (let n = 0; n < events; n += 10_000) {
     const body = ndjson(Array.from({ length: 10_000 }, (_, i) => funnelEvent(n + i, leads)))
@@ -72,7 +74,7 @@ it(
         differences: 0,
         examples: [],
       })
-      await program.ask('projections', what, 'lead_profile')
+      await onceThere(what)
       expect(await generations()).toEqual(states)
     }
 
@@ -92,6 +94,14 @@ it(
   },
   patienceMs,
 )
+
+/** As an operator who is told that the other generation is not quite there, and asks again. */
+const onceThere = (what: 'rollback' | 'switch'): Promise<void> =>
+  until(`${what} is done`, async () => {
+    const { status, stderr } = await finished(program.command('projections', what, 'lead_profile'))
+    if (status !== 0 && !stderr.includes('lacks records that')) throw new Error(`${status}: ${stderr}`)
+    return status === 0
+  })
 
 const generations = async (): Promise<string[]> => {
   const rows = await stores.postgres(
@@ -151,11 +161,8 @@ const startReaders = () => {
 /** As the list of projections tells it. */
 const watchProgress = async (percents: number[], signal: AbortSignal): Promise<void> => {
   while (!signal.aborted) {
-    const response = await fetch(`${program.run.http}/api/projections`)
-    const { items } = (await response.json()) as {
-      items: { name: string; rebuild: { percent: number } | null }[]
-    }
-    const percent = items.find(({ name }) => name === 'lead_profile')?.rebuild?.percent
+    const items = await projections(program.run)
+    const percent = items?.find(({ name }) => name === 'lead_profile')?.rebuild?.percent
     if (percent !== undefined) percents.push(percent)
     await delay(50)
   }

@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { env, execPath } from 'node:process'
-import { configures } from '../../program.ts'
+import { configures, patientAppendMs } from '../../program.ts'
 
 const root = join(import.meta.dirname, '../../..')
-const startPatienceMs = 90_000
+const startPatienceMs = 240_000
 
 type Settings = Readonly<Record<string, string>>
 
@@ -72,7 +72,11 @@ export class Role implements AsyncDisposable {
     const inherited = Object.entries(env).filter(([name]) => !configures.test(name))
     const child = spawn(execPath, [join(this.#folder, 'src/main.ts'), 'start', '--roles', this.#roles], {
       cwd: this.#folder,
-      env: { ...Object.fromEntries(inherited), EMBUDO_PORT: '0', ...this.#settings },
+      env: {
+        ...Object.fromEntries(inherited),
+        ...{ EMBUDO_PORT: '0', EMBUDO_APPEND_TIMEOUT_MS: patientAppendMs },
+        ...this.#settings,
+      },
       // It leaves when the channel closes.
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     })
@@ -111,7 +115,7 @@ export class Role implements AsyncDisposable {
   /** Asks it to stop, and waits; answers its exit status. */
   async stop(): Promise<number | null> {
     const child = this.#child
-    const tooLong = setTimeout(() => this.signal('SIGKILL'), 40_000)
+    const tooLong = setTimeout(() => this.signal('SIGKILL'), 180_000)
     await this.#end('SIGTERM')
     clearTimeout(tooLong)
     return child?.exitCode ?? null

@@ -9,7 +9,7 @@ import { Stores } from './stores.ts'
 let program: Program
 let stores: Stores
 beforeAll(async () => {
-  program = await Program.start({ EMBUDO_SAGA_WITHIN: 'enrollment.take_payment=10 seconds' })
+  program = await Program.start({ EMBUDO_SAGA_WITHIN: 'enrollment.take_payment=10 minutes' })
   stores = new Stores(program.run)
 })
 afterAll(async () => {
@@ -42,10 +42,28 @@ const ended = async (enrollmentId: string): Promise<Saga> => {
   return (await get(`/api/sagas/${saga?.id}`)) as Saga
 }
 
+/** The ten minutes that a payment may take are over, in a moment. */
+const paymentTimeIsOver = async (enrollmentId: string): Promise<void> => {
+  let minutes = 0
+  await until(`${enrollmentId} waits for its payment`, async () => {
+    const [waiting] = await stores.postgres<{ minutes: string }>(
+      `select extract(epoch from wait_until - now()) / 60 as minutes
+       from embudo.sagas where subject = $1 and state = 'WAITING'`,
+      [enrollmentId],
+    )
+    minutes = Number(waiting?.minutes)
+    return waiting !== undefined
+  })
+  expect(minutes).toBeGreaterThan(1)
+  await stores.postgres('update embudo.sagas set wait_until = now(), due_at = now() where subject = $1', [
+    enrollmentId,
+  ])
+}
+
 const logOf = async (enrollmentId: string, topic: 'enrollments' | 'payments') =>
   eventsOf(await readLog(program.run, [`embudo.${topic}`]), enrollmentId)
 
-describe('an enrollment', { timeout: 120_000 }, () => {
+describe('an enrollment', { timeout: 300_000 }, () => {
   it('whose payment succeeds is confirmed', async () => {
     await enroll(program, 'E-visa', 'pm_card_visa')
     expect(await ended('E-visa')).toMatchObject({ state: 'COMPLETED', type: 'enrollment', subject: 'E-visa' })
@@ -95,6 +113,7 @@ describe('an enrollment', { timeout: 120_000 }, () => {
 
   it('whose payment never answers is compensated by its deadline', async () => {
     await enroll(program, 'E-silent', 'pm_embudo_silent')
+    await paymentTimeIsOver('E-silent')
     const { state, timeline } = await ended('E-silent')
     expect(state).toBe('COMPENSATED')
     expect(JSON.stringify(timeline)).toMatch(/tim(e|ed)[ _]?out|deadline|no answer|within/i)

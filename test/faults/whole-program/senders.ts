@@ -90,7 +90,7 @@ export const startSenders = (program: Served, ledger: Ledger, options: SendersOp
 }
 
 /** Longer than any deadline of the program: only a request that hangs takes it. */
-const hangMs = 90_000
+const hangMs = 150_000
 const partialPauseMs = 100
 const longestPauseMs = 500
 

@@ -126,7 +126,7 @@ export const startStormLoad = async (options: StormLoadOptions): Promise<StormLo
 }
 
 const pauseMs = 25
-const longestOutageMs = 90_000
+const longestOutageMs = 300_000
 
 /** Until it is acknowledged, with the same ids. */
 const insisting = async (attempt: () => Promise<boolean>): Promise<void> => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import type { Corrections, Decided } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { listLetters, showLetter } from '../../../src/dead-letter/list.ts'
+import type { EmbudoError } from '../../../src/define/error.ts'
 import { eventTables } from '../../../src/define/event-tables.ts'
 import { ensureEventTables } from '../../../src/projection/clickhouse/tables.ts'
 import { mayDecide } from '../../../src/projection/decided-rows.ts'
@@ -18,7 +19,7 @@ import {
 } from './sink-world.ts'
 
 const events = eventTables({ name: 'events', version: 1 })
-const patient = { timeout: 20_000, interval: 10 }
+const patient = { timeout: 120_000, interval: 10 }
 
 /** A schema that is known, and bytes that end before it says. */
 const truncated = codec.encode('webinar_attended', attendance('L-0')).subarray(0, 12)
@@ -49,7 +50,7 @@ describe('dead letters of the tables of events', () => {
     await story.untilRead()
     expect(await story.counts()).toEqual({ rows: 120, places: 120 })
     expect(await story.accounts()).toEqual({ applied: 120, deadLettered: 5, unaccounted: 0 })
-    expect(worker.errors).toEqual([])
+    expect(worker.errors.filter((error) => !(error as EmbudoError).retriable)).toEqual([])
     const letter = { generation: 1, partition: 1, state: 'open', attempts: 1, settled: false }
     expect(await story.letters()).toEqual([
       { ...letter, offset: end, type: 'webinar_attended', code: 'record_malformed' },
@@ -166,9 +167,9 @@ describe('dead letters of the tables of events', () => {
     await using worker = story.start()
     await expect.poll(() => worker.errors, patient).toHaveLength(1)
     expect(worker.errors[0]).toMatchObject({ code: 'too_many_poisoned', retriable: false })
-    await vi.waitFor(async () => expect((await story.positions())[0]).toBe(300), patient)
-    const [, reached = 0, other] = await story.positions()
-    expect(other).toBe(300)
+    const others = async () => (await story.positions()).filter((_, partition) => partition !== 1)
+    await vi.waitFor(async () => expect(await others()).toEqual([300, 300]), patient)
+    const [, reached = 0] = await story.positions()
     // What was read before the batch that had too many is written, and no half of that batch is.
     expect(await story.letters()).toHaveLength(Math.max(0, reached - 300))
     expect(await story.counts()).toEqual({

@@ -1,3 +1,4 @@
+import type { Pool } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { beginGeneration, listGenerations } from '../../../src/projection/generations.ts'
 import { switchGeneration } from '../../../src/projection/switch.ts'
@@ -44,6 +45,25 @@ const repeatedly = (work: () => Promise<void>) => {
       return await done
     },
   }
+}
+
+/** `happens` before each statement of a transaction. */
+const atQueries = (pool: Pool, happens: (sql: string) => Promise<void>): Pool => {
+  const connect = async () => {
+    const client = await pool.connect()
+    const query = async (...input: Parameters<Pool['query']>) => {
+      await happens(String(input[0]))
+      return await client.query(...input)
+    }
+    return new Proxy(client, {
+      get(it, name) {
+        if (name === 'query') return query
+        const value: unknown = Reflect.get(it, name)
+        return typeof value === 'function' ? value.bind(it) : value
+      },
+    })
+  }
+  return { connect } as unknown as Pool
 }
 
 describe('a rebuild beside the live model', () => {
@@ -114,17 +134,20 @@ describe('a rebuild beside the live model', () => {
     await beginGeneration(pool, 'ledger_still', 1, 30)
     const kind = { makeLive: () => Promise.reject(new Error('it is behind')) }
     const change = { projection: projection.name, from: 1, to: 2, kind }
-    const switching = switchGeneration(pool, change)
     const move = `update embudo.positions set next_offset = next_offset where reader = 'ledger_still' and generation = 1`
-    await eventually(
-      () =>
-        pool.query(`begin; set local lock_timeout = '20ms'; ${move}; commit`).then(
-          () => '',
+    const moved: string[] = []
+    const looking = atQueries(pool, async (sql) => {
+      if (moved.length > 0 || !sql.includes('as records')) return
+      const moving = pool.query(`begin; set local lock_timeout = '20ms'; ${move}; commit`)
+      moved.push(
+        await moving.then(
+          () => 'it moves',
           (error) => error.code,
         ),
-      (code) => code === '55P03',
-    )
-    expect(await switching).toBe('behind')
+      )
+    })
+    expect(await switchGeneration(looking, change)).toBe('behind')
+    expect(moved).toEqual(['55P03'])
     expect((await generationsOf('ledger_still')).map(({ state }) => state)).toEqual(['live', 'building'])
     await pool.query(move)
   })

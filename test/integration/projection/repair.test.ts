@@ -384,12 +384,14 @@ describe('a repair', () => {
     const at = await makeCase(history(31, 1_000))
     await using _one = await startProjector({ ...at, membership: soleOwner('one'), batchRecords: 7 })
     await using _two = await startProjector({ ...at, membership: soleOwner('two'), batchRecords: 11 })
-    let repairs = 0
+    let isOver = false
     const writing = (async () => {
-      for (const event of history(37, 8_000)) {
-        if (repairs === 8) break
-        at.happened.push(...(await append(at.log, at.topic, [event])))
-        await new Promise((resolve) => setTimeout(resolve, 1))
+      for (let round = 0; !isOver; round++) {
+        for (const event of history(37 + round, 1_000)) {
+          if (isOver) break
+          at.happened.push(...(await append(at.log, at.topic, [event])))
+          await new Promise((resolve) => setTimeout(resolve, 1))
+        }
       }
     })()
     const movedBy = async (records: number) => {
@@ -404,19 +406,23 @@ describe('a repair', () => {
       const before = await total()
       await eventually(total, (now) => now >= before + records)
     }
-    for (; repairs < 8; repairs++) {
-      const wrong = subjects.filter((_, index) => index % 3 === repairs % 3)
-      // As a repair that gets it wrong: projectors read these rows, and write them on.
-      await at.tamper(
-        `update embudo.positions set epoch = epoch + 1 where reader in ('${at.names.ledger}', '${at.names.sales}');
-         update LEDGER set attended = attended + 1000, trail = '[]' where lead_id in ('${wrong.join("', '")}');
-         update SALES set least = -1e9, value = value + 1, last_at = '2030-01-01'`,
-      )
-      await movedBy(30)
-      expect(await at.repair(at.names.ledger, { subjects: wrong })).toMatchObject({ failed: [] })
-      expect(await at.repair(at.names.sales, { subjects })).toMatchObject({ failed: [] })
+    try {
+      for (let repairs = 0; repairs < 8; repairs++) {
+        const wrong = subjects.filter((_, index) => index % 3 === repairs % 3)
+        // As a repair that gets it wrong: projectors read these rows, and write them on.
+        await at.tamper(
+          `update embudo.positions set epoch = epoch + 1 where reader in ('${at.names.ledger}', '${at.names.sales}');
+           update LEDGER set attended = attended + 1000, trail = '[]' where lead_id in ('${wrong.join("', '")}');
+           update SALES set least = -1e9, value = value + 1, last_at = '2030-01-01'`,
+        )
+        await movedBy(30)
+        expect(await at.repair(at.names.ledger, { subjects: wrong })).toMatchObject({ failed: [] })
+        expect(await at.repair(at.names.sales, { subjects })).toMatchObject({ failed: [] })
+      }
+    } finally {
+      isOver = true
+      await writing
     }
-    await writing
     await at.isApplied()
     await at.expectRows()
   })

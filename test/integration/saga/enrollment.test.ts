@@ -18,7 +18,13 @@ let log: Awaited<ReturnType<typeof makeLog>>
 let worker: AsyncDisposable
 
 const start = () =>
-  startWorker({ sagas: [enrollment], pool: database.pool, log, within: { 'enrollment.take_payment': 1_500 } })
+  startWorker({
+    sagas: [enrollment],
+    pool: database.pool,
+    log,
+    leaseMs: 60_000,
+    within: { 'enrollment.take_payment': 600_000 },
+  })
 
 beforeAll(async () => {
   database = await makeDatabase(inject('parts').databaseUrl)
@@ -58,6 +64,21 @@ const timelineOf = async (id: string) =>
   (await ended(database.pool, id))!.timeline.map(({ step, what }) =>
     step === null ? what : `${step} ${what}`,
   )
+
+/** The ten minutes that a payment may take are over, in a moment. */
+const paymentTimeIsOver = async (id: string): Promise<void> => {
+  const waiting = await eventually(
+    () =>
+      rows(
+        `select extract(epoch from wait_until - now())::int as seconds from embudo.sagas
+         where subject = $1 and state = 'WAITING'`,
+        id,
+      ),
+    (found) => found.length === 1,
+  )
+  expect(waiting[0].seconds).toBeGreaterThan(60)
+  await rows('update embudo.sagas set wait_until = now(), due_at = now() where subject = $1', id)
+}
 
 describe('an enrollment', () => {
   it('ends with a seat, paid and confirmed', async () => {
@@ -107,6 +128,7 @@ describe('an enrollment', () => {
 
   it('whose payment never answers is compensated when its time is over', async () => {
     await request('silent', { courseId: 'C-silent', paymentMethod: 'pm_embudo_silent' })
+    await paymentTimeIsOver('silent')
     expect((await ended(database.pool, 'silent'))!.state).toBe('COMPENSATED')
     expect(await timelineOf('silent')).toContain('take_payment timed out')
     expect(await seatsHeld('C-silent')).toBe(0)
@@ -114,7 +136,8 @@ describe('an enrollment', () => {
   })
 
   it('whose payment answers too late is not charged', async () => {
-    await request('slow', { paymentMethod: 'pm_embudo_slow' })
+    await request('slow', { paymentMethod: 'pm_embudo_silent' })
+    await paymentTimeIsOver('slow')
     expect((await ended(database.pool, 'slow'))!.state).toBe('COMPENSATED')
     const id = (await rows("select payment_id from sandbox.payments where enrollment_id = 'slow'"))[0]
       .payment_id
