@@ -111,7 +111,7 @@ const extensionValue = fc.oneof(
   text.filter((value) => value.length <= 60),
   fc.integer(),
   fc.boolean(),
-  fc.double(),
+  fc.double({ min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER }),
 )
 
 const attribute = fc.oneof(
