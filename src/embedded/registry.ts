@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fetchArtifacts } from './artifacts.ts'
 import { classArchive } from './class-archive.ts'
@@ -15,6 +15,7 @@ export async function startRegistry(options: PartOptions): Promise<StartedPart> 
   const home = await fetchArtifacts('registry', options)
   const folder = join(options.dataDir, 'registry')
   await mkdir(folder, { recursive: true })
+  const isMade = await makeAnewUnlessMade(folder)
 
   const archive = await classArchive({ cacheDir: options.cacheDir, name: 'registry', javaVersion })
   // The first compiler tier alone: a registry lives too short and works too little for the second one to pay.
@@ -35,8 +36,24 @@ export async function startRegistry(options: PartOptions): Promise<StartedPart> 
   await options.started(process)
   const address = `http://127.0.0.1:${options.ports.registry}/apis/ccompat/v7`
   await untilReady({ ...options, part: 'schema registry', process, ask: () => askForSubjects(address) })
+  await isMade()
   return { address, process, afterStop: archive.keep }
 }
+
+/**
+ * The registry makes its tables one by one: killed in the middle of that, it would never come up again. Nobody has
+ * anything in a database that was not ready yet, so that one goes. What it returns is called once it is ready.
+ */
+async function makeAnewUnlessMade(folder: string): Promise<() => Promise<void>> {
+  const making = join(folder, 'making')
+  const files = await readdir(folder)
+  if (files.includes('making')) {
+    await Promise.all(files.filter(isOfDatabase).map((file) => rm(join(folder, file))))
+  } else if (!files.some(isOfDatabase)) await writeFile(making, '')
+  return () => rm(making, { force: true })
+}
+
+const isOfDatabase = (file: string): boolean => file.endsWith('.db')
 
 async function askForSubjects(address: string): Promise<void> {
   const response = await fetch(`${address}/subjects`, { signal: AbortSignal.timeout(2000) })

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -68,6 +68,25 @@ describe('the embedded parts', { timeout: 600_000 }, () => {
     const last = await started(dataDir)
     expect(await findFootprints(last.addresses)).toEqual(everywhere(marks))
     await last.stop()
+  })
+
+  it('come up where the registry was killed in the middle of making its tables', async () => {
+    const folder = join(dataDir, 'registry')
+    await mkdir(folder)
+    await writeFile(join(folder, 'making'), '')
+    await writeFile(join(folder, 'registry.mv.db'), 'H:2,block:2, and no more')
+    const first = await started(dataDir, 'registry')
+    expect(await readdir(folder)).not.toContain('making')
+    const subjects = ({ addresses }: typeof first) => `${addresses.registryUrl}/subjects`
+    const headers = { 'content-type': 'application/vnd.schemaregistry.v1+json' }
+    const body = JSON.stringify({ schema: '"string"' })
+    const registered = await fetch(`${subjects(first)}/kept/versions`, { method: 'POST', headers, body })
+    expect(registered.status).toBe(200)
+    expect(await first.stop()).toBe(0)
+
+    const second = await started(dataDir, 'registry')
+    expect(await (await fetch(subjects(second))).json()).toEqual(['kept'])
+    expect(await second.stop()).toBe(0)
   })
 
   it('are killed at the next start when their tether was killed with the program', async () => {
