@@ -2,8 +2,6 @@ import type { Config } from '../config.ts'
 import { readRunFile } from '../run-file.ts'
 import { isRunning } from './processes.ts'
 
-export { withoutPassword } from '../config.ts'
-
 /** Where the parts are: as configured, else where `up` runs them on this data folder. */
 export interface Addresses {
   readonly kafka: string | undefined

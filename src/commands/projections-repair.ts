@@ -5,6 +5,7 @@ import type { CommandContext } from './context.ts'
 import { unlessInterrupted } from './interrupted.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { coloursOf, count, printJson, printLine, span } from './output.ts'
+import { parsedJson } from './parsed-json.ts'
 import { type ProgressBar, progressBar } from './progress.ts'
 import { notRunning } from './server.ts'
 
@@ -109,7 +110,7 @@ const ask = async (
     })
   using bar = barOnceItTakesLong(name, context)
   for await (const line of linesOf(response)) {
-    const parsed = lineSchema.safeParse(response.ok ? parse(line) : { error: parse(line) })
+    const parsed = lineSchema.safeParse(response.ok ? parsedJson(line) : { error: parsedJson(line) })
     if (!parsed.success) break
     if ('error' in parsed.data) {
       const { code, detail, retriable } = parsed.data.error
@@ -133,14 +134,6 @@ async function* linesOf(response: Response): AsyncGenerator<string, void, void> 
     yield* lines
   }
   if (begun !== '') yield begun
-}
-
-const parse = (line: string): unknown => {
-  try {
-    return JSON.parse(line)
-  } catch {
-    return undefined
-  }
 }
 
 const patienceMs = 2_000

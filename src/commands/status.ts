@@ -1,6 +1,7 @@
+import { withoutPassword } from '../config.ts'
 import { EmbudoError } from '../define/error.ts'
 import { readRunFile } from '../run-file.ts'
-import { addressesOf, withoutPassword } from './addresses.ts'
+import { addressesOf } from './addresses.ts'
 import type { AddCommand, CommandContext } from './context.ts'
 import { jsonOption, urlOption } from './options.ts'
 import { coloursOf, printJson, printLine, printTable } from './output.ts'

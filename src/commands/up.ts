@@ -1,7 +1,7 @@
 import { join } from 'node:path'
+import { withoutPassword } from '../config.ts'
 import { EmbudoError } from '../define/error.ts'
 import { type UpEvent, up } from '../supervisor/up.ts'
-import { withoutPassword } from './addresses.ts'
 import type { AddCommand, CommandContext } from './context.ts'
 import { jsonOption } from './options.ts'
 import { coloursOf, printJson, printLine } from './output.ts'

@@ -9,7 +9,8 @@ import type { ToRecord } from '../log/event-record.ts'
 import type { Log } from '../log/port.ts'
 import type { Admission, Hold } from './admission.ts'
 import { sendBatch, sendJson, sendRefusal } from './answer.ts'
-import { Batch, failureError, failureOf } from './batch.ts'
+import { appendOne } from './append-one.ts'
+import { Batch } from './batch.ts'
 import { callerOf } from './caller.ts'
 import { type BodyEncoding, bodyEncoding, bodyKind, fromBinaryMode, repeatedAttribute } from './content.ts'
 import { type EventError, eventError } from './event-error.ts'
@@ -106,23 +107,12 @@ export const ingest = (parts: IngestParts, limits: IngestLimits = defaultIngestL
   }
 
   const answerOne = async (input: unknown, response: ServerResponse, sender: Sender): Promise<void> => {
-    const event = parts.validate(input, sender)
-    if ('refused' in event) {
-      parts.metrics?.refused(event.refused.code)
-      return sendRefusal(response, event.refused, event.id)
-    }
-    const record = parts.toRecord(event)
-    const [outcome] = await parts.log.append([record]).catch((error: unknown) => [failureOf(error)])
-    if (outcome === undefined)
-      throw new EmbudoError('log_unavailable', 'the log gave no answer', { retriable: true })
-    if ('failed' in outcome) {
-      const failure = failureError(outcome)
-      parts.metrics?.refused(failure.code)
-      if (failure.code === 'log_busy') parts.metrics?.pushedBack(failure.code)
-      return sendRefusal(response, failure, event.id, parts.admission.retryAfterSeconds())
-    }
-    parts.metrics?.accepted(1)
-    const { topic, partition, offset } = outcome
+    const one = await appendOne(parts, input, sender)
+    if ('refused' in one) return sendRefusal(response, one.refused, one.id)
+    if ('failure' in one)
+      return sendRefusal(response, one.failure, one.id, parts.admission.retryAfterSeconds())
+    const { event, appended } = one
+    const { topic, partition, offset } = appended
     sendJson(
       response,
       202,

@@ -2,23 +2,16 @@ import * as z from 'zod'
 import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
 import { type Answer, type Route, route } from '../http/route.ts'
-import type { ToRecord } from '../log/event-record.ts'
-import type { Log } from '../log/port.ts'
 import type { Admission } from './admission.ts'
-import { failureError, failureOf } from './batch.ts'
+import { type AppendOneParts, appendOne } from './append-one.ts'
 import { dataSchema } from './event-schema.ts'
-import type { IngestMetrics } from './metrics.ts'
 import { RepeatedKeys, repeatedKeysIn } from './repeated-keys.ts'
-import { isTraceparent, type Validate } from './validate.ts'
+import { isTraceparent } from './validate.ts'
 
-export interface LeadWriteParts {
+export interface LeadWriteParts extends AppendOneParts {
   readonly catalog: Catalog
-  readonly log: Pick<Log, 'append'>
-  readonly validate: Validate
-  readonly toRecord: ToRecord
   readonly newId: () => string
   readonly admission: Pick<Admission, 'retryAfterSeconds'>
-  readonly metrics: Pick<IngestMetrics, 'accepted' | 'refused' | 'pushedBack'>
 }
 
 const writtenSchema = z.object({
@@ -52,32 +45,25 @@ export const leadWriteRoutes = (parts: LeadWriteParts): Route[] => {
     data: Record<string, unknown>,
     traceparent: unknown,
   ): Promise<Answer> => {
-    const event = parts.validate(
+    const one = await appendOne(
+      parts,
       { type, data },
       {
         source: 'http',
         traceparent: typeof traceparent === 'string' && isTraceparent(traceparent) ? traceparent : undefined,
       },
     )
-    if ('refused' in event) {
-      const { code, detail, field } = event.refused
-      parts.metrics.refused(code)
+    if ('refused' in one) {
+      const { code, detail, field } = one.refused
       throw new InvalidLead(code, detail, field.replace(/^\/data/, ''))
     }
-    const [outcome] = await parts.log
-      .append([parts.toRecord(event)])
-      .catch((error: unknown) => [failureOf(error)])
-    if (outcome === undefined)
-      throw new EmbudoError('log_unavailable', 'the log gave no answer', { retriable: true })
-    if ('failed' in outcome) {
-      const { code, detail, retriable } = failureError(outcome)
-      parts.metrics.refused(code)
-      if (code === 'log_busy') parts.metrics.pushedBack(code)
+    if ('failure' in one) {
+      const { code, detail, retriable } = one.failure
       const facts = { retryAfterSeconds: parts.admission.retryAfterSeconds() }
       throw new EmbudoError(code, detail, { retriable, facts })
     }
-    parts.metrics.accepted(1)
-    const { topic, partition, offset } = outcome
+    const { event, appended } = one
+    const { topic, partition, offset } = appended
     return {
       status: 202,
       json: { leadId: event.subject, id: event.id, topic, partition, offset },

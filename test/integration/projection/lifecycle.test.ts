@@ -26,6 +26,7 @@ import {
   makeLog,
   member,
   operator,
+  showing,
   startProjector,
   told,
 } from './world.ts'
@@ -55,16 +56,8 @@ const makeCase = async () => {
       expect(await readLedger(at.pool, names.ledger)).toEqual(expectedLedger(happened))
       expect(await readSales(at.pool, names.sales)).toEqual(expectedSales(happened))
     },
-    rebuildIs: (name: string, ...states: string[]) =>
-      eventually(
-        async () => (await told(at, name)).rebuild,
-        (rebuild) => rebuild !== null && states.includes(rebuild.state),
-      ),
-    liveIs: (name: string, generation: number) =>
-      eventually(
-        async () => (await told(at, name)).generations,
-        (all) => all.some((each) => each.generation === generation && each.state === 'live'),
-      ),
+    rebuildIs: (name: string, ...states: string[]) => showing(at, name).rebuildIs(...states),
+    liveIs: (name: string, generation: number) => showing(at, name).liveIs(generation),
     states: async (name: string) =>
       (await listGenerations(at.pool))
         .filter(({ projection }) => projection === name)

@@ -11,8 +11,8 @@ import {
   makeDatabase,
   makeLog,
   operator,
+  showing,
   startProjector,
-  told,
 } from './world.ts'
 
 let database: Awaited<ReturnType<typeof makeDatabase>>
@@ -49,11 +49,7 @@ const makeCase = async (projections: Parameters<typeof startProjector>[0]['proje
     ...at,
     operator: operator(at),
     isApplied: () => applied(at, name),
-    rebuildIs: (state: string) =>
-      eventually(
-        async () => (await told(at, name)).rebuild,
-        (rebuild) => rebuild?.state === state,
-      ),
+    ...showing(at, name),
   }
 }
 

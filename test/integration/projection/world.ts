@@ -151,6 +151,21 @@ export const told = async (
 ): Promise<ProjectionItem> =>
   (await listProjections({ catalog, ...options })).find((item) => item.name === name)!
 
+/** Waits for what the list of projections tells of one. */
+export const showing = (options: Parameters<typeof told>[0], name: string) => ({
+  rebuildIs: (...states: readonly string[]) =>
+    eventually(
+      async () => (await told(options, name)).rebuild,
+      (rebuild) => rebuild !== null && states.includes(rebuild.state),
+    ),
+  liveIs: (generation: number) =>
+    eventually(
+      () => told(options, name),
+      ({ generations }) =>
+        generations.some((each) => each.generation === generation && each.state === 'live'),
+    ),
+})
+
 /** Until every record of the log is behind the live generation's positions. */
 export const applied = async (
   { log, pool, topic }: { log: Pick<Log, 'bounds'>; pool: Pool; topic: string },
