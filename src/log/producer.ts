@@ -174,11 +174,13 @@ export class Producer {
     return batches
   }
 
-  async #send(leader: number, sent: readonly Sent[]): Promise<void> {
+  async #send(leader: number, taken: readonly Sent[]): Promise<void> {
     this.#requestsInFlight.set(leader, this.#inFlight(leader) + 1)
     const { requestTimeoutMs } = this.#options
     try {
       const connection = await this.#connections.to(leader)
+      const sent = this.#stillWanted(taken)
+      if (sent.length === 0) return
       const parts = sent.map(({ queue: { topic, partition }, batch }) => ({
         topic,
         partition,
@@ -201,13 +203,19 @@ export class Producer {
         else this.#retry(queue, batch, why)
       }
     } catch (error) {
-      for (const { queue, batch } of sent)
+      for (const { queue, batch } of taken)
         if (queue.inFlight === batch) this.#retry(queue, batch, messageOf(error))
     } finally {
       this.#requestsInFlight.set(leader, this.#inFlight(leader) - 1)
       this.#drain()
       if (this.#busy.size === 0) this.#whenIdle?.()
     }
+  }
+
+  // What was given up while the connection was opened is not sent: its caller was told that it is not there.
+  #stillWanted(taken: readonly Sent[]): readonly Sent[] {
+    for (const { queue, batch } of taken) if (batch.isSettled) this.#retry(queue, batch, 'given up')
+    return taken.filter(({ batch }) => !batch.isSettled)
   }
 
   // Settles the batch, or says why it is to be tried again.

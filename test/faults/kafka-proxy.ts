@@ -4,6 +4,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 export const PRODUCE = 0
 export const FETCH = 1
 const METADATA = 3
+export const API_VERSIONS = 18
 
 export type Verdict =
   | 'pass'
@@ -19,8 +20,8 @@ export type Verdict =
 export interface KafkaProxy extends AsyncDisposable {
   /** The address to give to the client. It is told of no other. */
   readonly address: string
-  /** Asked for each request of one kind, counted from 1. */
-  judge: (apiKey: number, nth: number) => Verdict
+  /** Asked for each request of one kind, counted from 1; with its bytes. */
+  judge: (apiKey: number, nth: number, request: Buffer) => Verdict
   /** Passes on what was kept back, and waits until the broker has answered it. */
   deliverLate(): Promise<void>
   /** Resets every connection, in the middle of whatever goes through. */
@@ -59,7 +60,7 @@ export const kafkaProxy = async (broker: string): Promise<KafkaProxy> => {
       const apiKey = frame.readInt16BE(4)
       const nth = (counts.get(apiKey) ?? 0) + 1
       counts.set(apiKey, nth)
-      const verdict = proxy.judge(apiKey, nth)
+      const verdict = proxy.judge(apiKey, nth, frame)
       asked.set(frame.readInt32BE(8), { apiKey, verdict })
       if (verdict === 'keep back') {
         isKeeping = true

@@ -1,21 +1,31 @@
 import { describe, expect, inject, it } from 'vitest'
-import { kafkaLog } from '../../src/log/kafka-log.ts'
+import { type KafkaLogOptions, kafkaLog } from '../../src/log/kafka-log.ts'
 import type { Log } from '../../src/log/port.ts'
 import { collect, isFailure, newTopic, readAll, record } from '../contract/log.contract.ts'
 import { eventually, until } from '../processes.ts'
 import { handMovedClock } from './hand-moved-clock.ts'
-import { FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kafka-proxy.ts'
+import { API_VERSIONS, FETCH, type KafkaProxy, kafkaProxy, PRODUCE, type Verdict } from './kafka-proxy.ts'
 
 const broker = inject('parts').kafkaBrokers
 const deliveryTimeoutMs = 10_000
 
 /** A request without an answer is soon tried again; the first one of all may take that more than once. */
-const through = async (proxy: KafkaProxy, clock = handMovedClock(), maxBatchBytes?: number): Promise<Log> => {
-  const options = { deliveryTimeoutMs, requestTimeoutMs: 250, ...(maxBatchBytes && { maxBatchBytes }) }
+const through = async (
+  proxy: KafkaProxy,
+  clock = handMovedClock(),
+  given: Pick<KafkaLogOptions, 'maxBatchBytes' | 'requestTimeoutMs'> = {},
+): Promise<Log> => {
+  const options = { deliveryTimeoutMs, requestTimeoutMs: 250, ...given }
   const open = () =>
     kafkaLog({ brokers: [proxy.address], clientId: 'faults', ...options }, { clock }).catch(() => undefined)
   return (await eventually(open, (log) => log !== undefined))!
 }
+
+/** A verdict on the appends of some records, also when they are tried again after they were given up. */
+const appendsOf =
+  (verdict: Verdict, ...values: string[]): KafkaProxy['judge'] =>
+  (apiKey, _nth, request) =>
+    apiKey === PRODUCE && values.some((value) => request.includes(value)) ? verdict : 'pass'
 
 /** What is not under test, with time for it. */
 const direct = () => kafkaLog({ brokers: [broker], clientId: 'faults', deliveryTimeoutMs: 60_000 })
@@ -87,13 +97,12 @@ describe('appends over connections that break', () => {
     await using beside = await direct()
     const topic = await newTopic(beside, 1)
     await log.append([record(topic, 0, 'before')])
-    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'keep back' : 'pass')
+    proxy.judge = appendsOf('keep back', 'late')
     const sentBefore = proxy.count(PRODUCE)
     const late = log.append([record(topic, 0, 'late')])
     await until('it is sent', () => proxy.count(PRODUCE) > sentBefore)
     clock.pass(deliveryTimeoutMs)
     expect(await late).toMatchObject([{ failed: true, code: 'log_timeout' }])
-    proxy.judge = () => 'pass'
     await log.append([record(topic, 0, 'after')])
 
     await proxy.deliverLate()
@@ -106,11 +115,11 @@ describe('appends over connections that break', () => {
   it('of one call are not there in their second part alone', async () => {
     await using proxy = await kafkaProxy(broker)
     const clock = handMovedClock()
-    await using log = await through(proxy, clock, 110)
+    await using log = await through(proxy, clock, { maxBatchBytes: 110 })
     await using beside = await direct()
     const topic = await newTopic(beside, 1)
     await log.append([record(topic, 0, 'before')])
-    proxy.judge = (apiKey) => (apiKey === PRODUCE ? 'cut before the broker' : 'pass')
+    proxy.judge = appendsOf('cut before the broker', 'blocking', 'earlier')
 
     const sent = proxy.count(PRODUCE)
     const blocking = log.append([record(topic, 0, 'blocking')])
@@ -122,12 +131,32 @@ describe('appends over connections that break', () => {
     clock.pass(deliveryTimeoutMs - 300)
     expect(await blocking).toMatchObject([{ failed: true }])
     expect(await earlier).toMatchObject([{ failed: true }])
-    proxy.judge = () => 'pass'
 
     expect((await call).map(isFailure)).toEqual([true, true, true])
     await log.append([record(topic, 0, 'after')])
     const values = (await readAll(beside, topic, 0)).map(({ value }) => String(value))
     expect(values).toEqual(['before', 'after'])
+  })
+
+  it('that were given up before there was a connection are not sent over it', async () => {
+    await using proxy = await kafkaProxy(broker)
+    const clock = handMovedClock()
+    await using log = await through(proxy, clock, { requestTimeoutMs: 60_000 })
+    await using beside = await direct()
+    const topic = await newTopic(beside, 1)
+    proxy.judge = (apiKey) => (apiKey === API_VERSIONS ? 'keep back' : 'pass')
+    const greeted = proxy.count(API_VERSIONS)
+    const givenUp = log.append([record(topic, 0, 'given up')])
+    await until('a connection is being opened', () => proxy.count(API_VERSIONS) > greeted)
+    clock.pass(deliveryTimeoutMs)
+    expect(await givenUp).toMatchObject([{ failed: true, code: 'log_unavailable' }])
+
+    proxy.judge = () => 'pass'
+    await proxy.deliverLate()
+
+    await log.append([record(topic, 0, 'after')])
+    const values = (await readAll(beside, topic, 0)).map(({ value }) => String(value))
+    expect(values).toEqual(['after'])
   })
 
   it('are answered when no broker can be reached any more', async () => {
