@@ -236,9 +236,11 @@ const startHttp = async (parts: Parts, roles: ReadonlySet<Role>, isReady: () => 
 const readingRoutes = (parts: Parts): Route[] => {
   const { config, catalog, codec, pool, clickhouse, projections } = parts
   const prefix = config.EMBUDO_TOPIC_PREFIX
+  const partitions = new Map(catalog.topics.map((topic) => [topicName(prefix, topic), topic.partitions]))
   const reading = {
     pool,
     personal: passThrough,
+    partitionsOf: (topic: string) => partitions.get(topic),
     readPositions: (model: string) => livePositions(pool, model),
     findParked: (model: string, places: Parameters<typeof findParked>[2]) => findParked(pool, model, places),
     readWaitMs: config.EMBUDO_READ_WAIT_MS,

@@ -23,6 +23,7 @@ export const openLog = async (config: Config): Promise<Log> => {
   return await kafkaLog({
     brokers: kafka.split(','),
     clientId: 'embudo-cli',
+    deliveryTimeoutMs: config.EMBUDO_APPEND_TIMEOUT_MS,
     ...(config.KAFKA_SSL ? { ssl: certificates(config) } : {}),
     ...(mechanism === undefined ? {} : { sasl: { mechanism, username, password } }),
   })

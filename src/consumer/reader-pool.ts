@@ -16,12 +16,13 @@ export class ReaderPool implements LogReader {
     partition: number,
     from: number,
     signal: AbortSignal,
+    until?: number,
   ): AsyncGenerator<LogBatch, void, void> {
     const key = `${topic}/${partition}`
     const { reader, reading } = this.#readers.find((one) => !one.reading.has(key)) ?? this.#open()
     reading.add(key)
     try {
-      yield* reader.read(topic, partition, from, signal)
+      yield* reader.read(topic, partition, from, signal, until)
     } finally {
       reading.delete(key)
     }

@@ -19,8 +19,11 @@ const isOfConnection = (error: unknown): boolean => {
   return messages.test(error.message)
 }
 
-/** https://www.postgresql.org/docs/current/errcodes-appendix.html: of connections, resources, operators, standbys. */
-const postgresCodes = /^(08...|53...|57...|25006)$/
+/**
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html: of connections, resources, operators, standbys,
+ * transactions that stood still for too long, and those that others came between.
+ */
+const postgresCodes = /^(08...|53...|57...|25006|25P03|25P04|40001|40P01)$/
 const systemCodes = /^E(CONN[A-Z]+|PIPE|TIMEDOUT|HOST[A-Z]+|NET[A-Z]+|NOTFOUND|AI_AGAIN|PROTO|MFILE|NFILE)$/
 /** pg gives its own errors of connections no code. */
 const messages =

@@ -3,6 +3,7 @@ import { type LogClock, type LogNotes, noNotes, pauseOn, systemClock } from './c
 import { Cluster, type ClusterParts } from './cluster.ts'
 import { commitOffsets } from './group-offsets.ts'
 import { KafkaReader } from './kafka-reader.ts'
+import { patiently } from './patiently.ts'
 import type { Log, LogReader, ReaderOptions } from './port.ts'
 import { Producer } from './producer.ts'
 import type { Compression } from './record-batch.ts'
@@ -52,7 +53,7 @@ export async function kafkaLog(options: KafkaLogOptions, given: KafkaLogParts = 
   }
   const log = new KafkaLog(options, parts)
   try {
-    await log.ping()
+    await patiently(pauseOn(parts.clock), { attempts: 4 }, () => log.ping())
     return log
   } catch (error) {
     await log[Symbol.asyncDispose]()

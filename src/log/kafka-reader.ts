@@ -44,7 +44,13 @@ export class KafkaReader implements LogReader {
     this.#lanes = { behind: lane(), atEnd: lane() }
   }
 
-  async *read(topic: string, partition: number, from: number, signal: AbortSignal): AsyncIterable<LogBatch> {
+  async *read(
+    topic: string,
+    partition: number,
+    from: number,
+    signal: AbortSignal,
+    until?: number,
+  ): AsyncIterable<LogBatch> {
     if (!Number.isSafeInteger(from)) throw new RangeError(`${from} is no offset.`)
     if (signal.aborted) return
     if (this.#isClosed) throw new EmbudoError('log_closed', 'The reader was closed.')
@@ -52,7 +58,7 @@ export class KafkaReader implements LogReader {
     if (this.#streams.has(key)) {
       throw new EmbudoError('already_reading', `${key} is being read by this reader already.`)
     }
-    const stream = new PartitionStream(topic, partition, from, this.#options.checkCrc)
+    const stream = new PartitionStream(topic, partition, { from, until, checkCrc: this.#options.checkCrc })
     this.#streams.set(key, stream)
     signal.addEventListener('abort', stream.wakeUp)
     try {
@@ -61,7 +67,8 @@ export class KafkaReader implements LogReader {
       for (let batch = await stream.take(signal, pump); batch; batch = await stream.take(signal, pump)) {
         yield batch
       }
-      if (this.#isClosed && !signal.aborted) throw new EmbudoError('log_closed', 'The reader was closed.')
+      if (this.#isClosed && !signal.aborted && !stream.isThrough)
+        throw new EmbudoError('log_closed', 'The reader was closed.')
     } finally {
       signal.removeEventListener('abort', stream.wakeUp)
       stream.close()
@@ -86,6 +93,7 @@ export class KafkaReader implements LogReader {
     const now = this.#parts.clock.now()
     for (const stream of this.#streams.values()) {
       if (!this.#hasRoom(stream) || stream.isInFlight || stream.hasFailed || stream.isPostponed) continue
+      if (stream.isThrough) continue
       const leader = this.#cluster.leaderOf(stream.topic, stream.partition)
       if (leader === 'unknown partition') this.#doubt(stream, now)
       if (typeof leader !== 'number') {

@@ -226,7 +226,13 @@ class MemoryReader implements LogReader {
     this.#find = find
   }
 
-  async *read(topic: string, partition: number, from: number, signal: AbortSignal): AsyncIterable<LogBatch> {
+  async *read(
+    topic: string,
+    partition: number,
+    from: number,
+    signal: AbortSignal,
+    until = Number.POSITIVE_INFINITY,
+  ): AsyncIterable<LogBatch> {
     if (signal.aborted) return
     if (this.#closing.signal.aborted) throw closed()
     const key = `${topic}/${partition}`
@@ -237,7 +243,7 @@ class MemoryReader implements LogReader {
     const ends = AbortSignal.any([signal, this.#closing.signal])
     this.#reading.add(key)
     try {
-      for (let next = from; !ends.aborted; ) {
+      for (let next = from; next < until && !ends.aborted; ) {
         const records = stored.read(next, BATCH_RECORDS, { topic, partition })
         const last = records.at(-1)
         if (last === undefined) await stored.more(ends)
@@ -246,7 +252,7 @@ class MemoryReader implements LogReader {
           yield { topic, partition, records, highWatermark: stored.end, markers: 0 }
         }
       }
-      if (!signal.aborted) throw closed()
+      if (ends.aborted && !signal.aborted) throw closed()
     } finally {
       this.#reading.delete(key)
     }

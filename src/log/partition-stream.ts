@@ -17,6 +17,7 @@ export class PartitionStream {
   unknownSince: number | undefined
   /** When the fetch was sent that was answered last: an answer may have lain there while this process stood still. */
   askedAt = Number.NEGATIVE_INFINITY
+  readonly #until: number
   readonly #checkCrc: boolean
   readonly #fetched: Fetched[] = []
   #bufferedBytes = 0
@@ -29,16 +30,22 @@ export class PartitionStream {
   #error: Error | undefined
   #wake: (() => void) | undefined
 
-  constructor(topic: string, partition: number, from: number, checkCrc: boolean) {
+  constructor(topic: string, partition: number, options: StreamOptions) {
     this.topic = topic
     this.partition = partition
-    this.next = from
-    this.#checkCrc = checkCrc
+    this.next = options.from
+    this.#until = options.until ?? Number.POSITIVE_INFINITY
+    this.#checkCrc = options.checkCrc
   }
 
   /** Whether the log is known to have more, or may have: a fetch of it comes back at once. */
   get isBehind(): boolean {
     return this.#highWatermark === undefined || this.next < this.#highWatermark
+  }
+
+  /** Whether all that is wanted was fetched. */
+  get isThrough(): boolean {
+    return this.next >= this.#until
   }
 
   get bufferedBytes(): number {
@@ -128,6 +135,8 @@ export class PartitionStream {
           this.#markers = 0
           return { topic, partition, records, highWatermark: fetched.highWatermark, markers }
         }
+      } else if (this.isThrough) {
+        return undefined
       } else if (this.#error) {
         throw this.#error
       } else {
@@ -146,6 +155,13 @@ export class PartitionStream {
     this.#wake = undefined
     wake?.()
   }
+}
+
+interface StreamOptions {
+  readonly from: number
+  /** Where it ends. Default never. */
+  readonly until?: number | undefined
+  readonly checkCrc: boolean
 }
 
 interface Fetched {

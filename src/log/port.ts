@@ -155,8 +155,17 @@ export interface LogReader extends AsyncDisposable {
    * without an error. Lost connections and moved leaders are waited out. Throws `offset_out_of_range` where
    * the log has no such offset (its start has passed it, or it was cut), and `topic_unknown`.
    * One read of a partition at a time for each reader.
+   *
+   * With `until`, at most the log's end when it was asked for, ends by itself once everything before it was given:
+   * exactly, also where its last offsets hold the markers of transactions alone. The last batch may reach beyond it.
    */
-  read(topic: string, partition: number, from: number, signal: AbortSignal): AsyncIterable<LogBatch>
+  read(
+    topic: string,
+    partition: number,
+    from: number,
+    signal: AbortSignal,
+    until?: number,
+  ): AsyncIterable<LogBatch>
 }
 
 /** Kafka's default placement: murmur2 of the key. Producers in other languages agree with it. */

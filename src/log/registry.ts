@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-schema-registry'
 import { type Catalog, type EventDefinition, type EventVersion, topicName } from '../define/catalog.ts'
 import { EmbudoError, messageOf } from '../define/error.ts'
 import type { AvroRecord } from '../define/field.ts'
+import { patiently } from './patiently.ts'
 
 /** Confluent's interface to a registry of schemas; subject `<topic>-<record full name>`. */
 export interface Registry {
@@ -82,7 +84,10 @@ export const schemaRegistry = ({ url, auth }: RegistryOptions): Registry => {
   }
 
   /** Undefined where the registry has no such schema under the subject. */
-  const idOf = async (version: EventVersion, subject: string): Promise<number | undefined> => {
+  const idOf = (version: EventVersion, subject: string): Promise<number | undefined> =>
+    patiently(delay, { attempts: 4 }, () => askId(version, subject))
+
+  const askId = async (version: EventVersion, subject: string): Promise<number | undefined> => {
     try {
       const response = await ask(`subjects/${encodeURIComponent(subject)}`, {
         method: 'POST',

@@ -2,6 +2,7 @@ import { requests } from 'kafkajs/src/protocol/requests/index.js'
 import { EmbudoError, isRetriable } from '../define/error.ts'
 import type { Cluster } from './cluster.ts'
 import { KAFKA, kafkaErrorName } from './kafka-errors.ts'
+import { type Patience, type Pause, patiently } from './patiently.ts'
 import type { PartitionBounds, PartitionOffset, TopicSpec } from './port.ts'
 
 /** Creates the topics that are missing, and compares the partitions of all with what was asked for. */
@@ -12,13 +13,14 @@ export async function ensureTopics(
 ): Promise<void> {
   if (specs.length === 0) return
   const topics = specs.map((spec) => spec.topic)
-  await cluster.refresh(topics)
+  const refresh = () => patiently(pause, patience, () => cluster.refresh(topics))
+  await refresh()
   const missing = specs.filter((spec) => cluster.partitionsOf(spec.topic) === 0)
   if (missing.length > 0) {
-    await createTopics(cluster, missing)
+    await patiently(pause, patience, () => createTopics(cluster, missing))
     // A topic is made before its leaders know that they lead it.
     for (const { topic } of missing) await boundsOf(cluster, topic, pause)
-    await cluster.refresh(topics)
+    await refresh()
   }
   for (const { topic, partitions } of specs) {
     const found = cluster.partitionsOf(topic)
@@ -36,7 +38,7 @@ export async function ensureTopics(
  * Throws `topic_unknown`, or what keeps the brokers from answering.
  */
 export const boundsOf = (cluster: Cluster, topic: string, pause: Pause): Promise<PartitionBounds[]> =>
-  patiently(pause, async () =>
+  patiently(pause, patienceWithTopics, async () =>
     (await askOffsets(cluster, topic, [EARLIEST, LATEST])).map(([partition, [start, end]]) => ({
       partition,
       start: start!,
@@ -51,29 +53,12 @@ export const offsetsAt = (
   time: number,
   pause: Pause,
 ): Promise<PartitionOffset[]> =>
-  patiently(pause, async () =>
+  patiently(pause, patienceWithTopics, async () =>
     (await askOffsets(cluster, topic, [time, LATEST])).map(([partition, [found, end]]) => ({
       partition,
       offset: found === NONE ? end! : found!,
     })),
   )
-
-async function patiently<T>(pause: Pause, ask: () => Promise<T>): Promise<T> {
-  for (let attemptsLeft = ATTEMPTS; ; attemptsLeft--) {
-    try {
-      return await ask()
-    } catch (error) {
-      // A topic that was just made may not be known to every broker.
-      const mayPass = isRetriable(error) || attemptsLeft > ATTEMPTS - 5
-      if (!mayPass || attemptsLeft === 0) throw error
-      await pause(100)
-    }
-  }
-}
-
-export type Pause = (milliseconds: number) => Promise<void>
-
-const ATTEMPTS = 30
 
 /** By partition, its offset at each of the timestamps. */
 async function askOffsets(
@@ -148,6 +133,14 @@ const noLeader = (topic: string, partitions: readonly number[]): EmbudoError =>
     facts: { topic, partitions },
     retriable: true,
   })
+
+const patience: Patience = { attempts: 30 }
+
+/** A topic that was just made may not be known to every broker. */
+const patienceWithTopics: Patience = {
+  ...patience,
+  mayPass: (error, attempt) => isRetriable(error) || attempt <= 5,
+}
 
 const LATEST = -1
 const EARLIEST = -2

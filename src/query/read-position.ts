@@ -13,6 +13,8 @@ interface Place {
 }
 
 export interface ReadWaitParts {
+  /** Of a topic, by its full name; undefined where there is no such topic. */
+  readonly partitionsOf: (topic: string) => number | undefined
   readonly readPositions: ReadPositions
   readonly findParked: FindParked
   readonly readWaitMs: number
@@ -35,13 +37,13 @@ export const waitForPosition = async (
   const wanted = parsePositions(String(header)).filter(
     ({ topic }) => model.topic === undefined || topic === model.topic,
   )
+  const unknown = wanted.find(({ topic, partition }) => partition >= (parts.partitionsOf(topic) ?? 0))
+  if (unknown !== undefined) {
+    throw badPosition(`there is no partition ${unknown.partition} of ${unknown.topic}`)
+  }
   const deadline = parts.nowMs() + parts.readWaitMs
   for (let pauseMs = 5; wanted.length > 0; pauseMs = Math.min(pauseMs * 2, 100)) {
     const applied = await parts.readPositions(model.name)
-    const unknown = wanted.find(({ topic, partition }) => !applied.has(`${topic}:${partition}`))
-    if (unknown !== undefined && applied.size > 0) {
-      throw badPosition(`there is no partition ${unknown.partition} of ${unknown.topic}`)
-    }
     const behind = wanted.filter(
       ({ topic, partition, offset }) => (applied.get(`${topic}:${partition}`) ?? 0) <= offset,
     )

@@ -177,6 +177,21 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       expect(second?.headers()).toEqual({})
     })
 
+    it('ends by itself where it is told to, however much comes later', async () => {
+      await using log = await subject.open()
+      const topic = await newTopic(log, 1)
+      await log.append(['a', 'b', 'c'].map((value) => record(topic, 0, value)))
+      await using reader = log.reader()
+      const upTo = async (until: number): Promise<number[]> => {
+        const found: number[] = []
+        for await (const { records } of reader.read(topic, 0, 1, new AbortController().signal, until)) {
+          found.push(...records.map(({ offset }) => offset).filter((offset) => offset < until))
+        }
+        return found
+      }
+      expect([await upTo(1), await upTo(2), await upTo(3)]).toEqual([[], [1], [1, 2]])
+    })
+
     it('are copied as they are, whatever they hold', async () => {
       await using log = await subject.open()
       const topic = await newTopic(log, 2)

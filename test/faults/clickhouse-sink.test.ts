@@ -77,16 +77,8 @@ describe('the ClickHouse sink', () => {
   it('waits for an insert that had begun before the fence', async () => {
     const story = new Story(world)
     await story.append(9)
-    // The first record of partition 0, by an earlier owner whose insert lasts until the test lets it end.
     await using source = await heldSource()
-    const slow = world.clickhouse.command({
-      query:
-        'INSERT INTO webinar_attended_g1 (_topic, _partition, _offset, _type) ' +
-        "SELECT {topic:String}, 0, place, 'webinar_attended' FROM url({url:String}, 'TSV', 'place UInt64')",
-      query_params: { topic: story.topic, url: source.url },
-      query_id: `embudo:events:1:slow-${story.prefix}`,
-      clickhouse_settings: { http_receive_timeout: 600 },
-    })
+    const slow = slowInsert(world, story, 0, source)
     await source.isRead
     let looks = 0
     const clickhouse = wrapped(world.clickhouse, (name, run, [asked]) => {
@@ -98,6 +90,20 @@ describe('the ClickHouse sink', () => {
     source.end('0\n')
     await slow
     await story.untilWhole()
+  })
+
+  it('neither waits for an insert of other partitions nor ends it', async () => {
+    const story = new Story(world)
+    await story.append(9)
+    await using source = await heldSource()
+    const slow = slowInsert(world, story, 77, source)
+    await source.isRead
+    await using worker = story.start({ limits: { drainMs: 0 } })
+    await story.untilRead()
+    source.end('')
+    await slow
+    await story.untilWhole()
+    expect(worker.errors).toEqual([])
   })
 
   it('stays exact when two processes believe that they own the same partitions', async () => {
@@ -348,6 +354,24 @@ const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
   })
 
 /** What ClickHouse reads over HTTP, and waits for until `end` says what it is. */
+/** The first record of a partition, by an earlier owner whose insert lasts until the test lets it end. */
+const slowInsert = async (
+  world: World,
+  story: Story,
+  partition: number,
+  source: { readonly url: string },
+) => {
+  await world.clickhouse.command({
+    query:
+      'INSERT INTO webinar_attended_g1 (_topic, _partition, _offset, _type) ' +
+      "SELECT {topic:String}, {partition:UInt32}, place, 'webinar_attended' " +
+      "FROM url({url:String}, 'TSV', 'place UInt64')",
+    query_params: { topic: story.topic, partition, url: source.url },
+    query_id: `embudo:events:1:${story.topic}/${partition}:slow`,
+    clickhouse_settings: { http_receive_timeout: 600 },
+  })
+}
+
 const heldSource = async () => {
   const reading = Promise.withResolvers<ServerResponse>()
   const server = createServer((request, response) => {

@@ -196,6 +196,15 @@ describe('reads over connections that break', () => {
   )
 })
 
+it('is opened although an answer is lost', async () => {
+  await using proxy = await kafkaProxy(broker)
+  proxy.judge = (apiKey, nth) => (apiKey === API_VERSIONS && nth === 1 ? 'swallow the answer' : 'pass')
+  const options = { brokers: [proxy.address], clientId: 'faults', requestTimeoutMs: 1_000 }
+  await using log = await kafkaLog(options)
+  await expect(log.ping()).resolves.toBeUndefined()
+  expect(proxy.swallowed).toBe(1)
+})
+
 it('says so when no broker answers at the start', async () => {
   await expect(kafkaLog({ brokers: ['127.0.0.1:1'], clientId: 'faults' })).rejects.toMatchObject({
     code: 'log_unavailable',

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Log, LogReader, WholeRecord } from '../../log/port.ts'
 import type { PartitionRange } from './range.ts'
 
@@ -24,9 +23,7 @@ export async function* readRanges(
     const { value: records } = await rest.next()
     if (records) heads.push({ partition, records, at: 0, rest })
   }
-  const begun = ranges.map(
-    (range) => [range.partition, readRange(log, reader, topic, range, signal)] as const,
-  )
+  const begun = ranges.map((range) => [range.partition, readRange(reader, topic, range, signal)] as const)
   try {
     await Promise.all(begun.map(([partition, rest]) => next(partition, rest)))
     while (heads.length > 0) {
@@ -117,49 +114,14 @@ const shareOf = (partitions: number): number =>
   Math.max(64 * 1024, Math.min(1024 * 1024, Math.floor((32 * 1024 * 1024) / Math.max(1, partitions))))
 
 async function* readRange(
-  log: Log,
   reader: LogReader,
   topic: string,
   { partition, from, to }: PartitionRange,
   signal: AbortSignal,
 ): AsyncGenerator<readonly WholeRecord[], void, void> {
   if (from >= to) return
-  const ending = new AbortController()
-  const batches = reader
-    .read(topic, partition, from, AbortSignal.any([signal, ending.signal]))
-    [Symbol.asyncIterator]()
-  try {
-    for (;;) {
-      const next = await nextUnlessQuiet(batches.next(), () => log.bounds(topic))
-      if (next === undefined || next.done) return
-      const { records } = next.value
-      const last = records.at(-1)!
-      if (last.offset < to) yield records
-      else yield records.filter(({ offset }) => offset < to)
-      if (last.offset + 1 >= to) return
-    }
-  } finally {
-    ending.abort()
-    await batches.return?.()
+  for await (const { records } of reader.read(topic, partition, from, signal, to)) {
+    const wanted = records.at(-1)!.offset < to ? records : records.filter(({ offset }) => offset < to)
+    if (wanted.length > 0) yield wanted
   }
 }
-
-/**
- * The last offsets before the end may hold no record (the markers of other producers' transactions), and then
- * nothing comes of them. A broker that is there and still has nothing after a while has no more.
- */
-const nextUnlessQuiet = async <T>(next: Promise<T>, ask: () => Promise<unknown>): Promise<T | undefined> => {
-  for (let isFirst = true; ; isFirst = false) {
-    const quiet = new AbortController()
-    const quietly = delay(quietMs, undefined, { signal: quiet.signal }).catch(() => undefined)
-    try {
-      const came = await Promise.race([next, quietly])
-      if (came !== undefined || !isFirst) return came
-    } finally {
-      quiet.abort()
-    }
-    await ask()
-  }
-}
-
-const quietMs = 1_000

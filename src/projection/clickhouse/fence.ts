@@ -28,7 +28,7 @@ export const takeOver = async (
   try {
     await passFence(parts.pool, position, await readFence(parts, position))
     await writeFence(parts, position)
-    await drain(parts, insertsOf(position), options)
+    await drain(parts, position, options)
     return await look(parts, position)
   } catch (error) {
     throw clickhouseError(error, `take ${position.topic}:${position.partition} over`)
@@ -48,14 +48,20 @@ export interface DrainOptions {
   readonly now?: () => number
 }
 
-/** What the ids of all inserts of one reader's generation begin with. Under it the drain finds them. */
-export const insertsOf = ({
+/** What the ids of all inserts of one reader's generation begin with; then come the partitions of their rows. */
+const insertsOf = ({
   reader,
   generation,
 }: {
   readonly reader: string
   readonly generation: number
 }): string => `embudo:${reader}:${generation}:`
+
+/** The id of an insert with rows of these partitions: by it the drain tells what it has to wait for. */
+export const insertId = (positions: readonly Position[], id: string): string =>
+  `${insertsOf(positions[0]!)}${positions.map(placeText).join(',')}:${id}`
+
+const placeText = ({ topic, partition }: Position): string => `${topic}/${partition}`
 
 /**
  * True for as long as no partition of an insert has been taken over by a later epoch. Read once, as the insert
@@ -128,11 +134,11 @@ const placeOf = ({ reader, generation, topic, partition }: Position) => ({
   partition,
 })
 
-const drain = async (parts: FenceParts, prefix: string, options: DrainOptions): Promise<void> => {
+const drain = async (parts: FenceParts, position: Position, options: DrainOptions): Promise<void> => {
   const now = options.now ?? Date.now
   const drainMs = options.drainMs ?? 10_000
   // Those that began before the fence, and a few that began after it and do no harm; later ones need no wait.
-  let left = await running(parts, prefix)
+  let left = await running(parts, position)
   const deadline = now() + drainMs
   for (let waitMs = 5; left.length > 0; waitMs = Math.min(waitMs * 2, 200)) {
     await sleep(waitMs, undefined, { signal: options.signal })
@@ -152,12 +158,14 @@ const drain = async (parts: FenceParts, prefix: string, options: DrainOptions): 
         query_params: { ids: left },
       })
     }
-    const still = new Set(await running(parts, prefix))
+    const still = new Set(await running(parts, position))
     left = left.filter((id) => still.has(id))
   }
 }
 
-const running = async ({ clickhouse, cluster }: FenceParts, prefix: string): Promise<string[]> => {
+/** The inserts that may bring rows of a partition: those of others are not waited for, and never ended. */
+const running = async ({ clickhouse, cluster }: FenceParts, position: Position): Promise<string[]> => {
+  const prefix = insertsOf(position)
   const answer = await clickhouse.query({
     query:
       `SELECT query_id FROM ${processesOf(cluster)} ` +
@@ -165,7 +173,11 @@ const running = async ({ clickhouse, cluster }: FenceParts, prefix: string): Pro
     query_params: { prefix },
     format: 'JSONEachRow',
   })
-  return (await answer.json<{ query_id: string }>()).map((row) => row.query_id)
+  const ids = (await answer.json<{ query_id: string }>()).map((row) => row.query_id)
+  return ids.filter((id) => {
+    const [places = ''] = id.slice(prefix.length).split(':', 1)
+    return !places.includes('/') || places.split(',').includes(placeText(position))
+  })
 }
 
 /** Which of these offsets the tables hold. Of use after a take-over alone: nobody else can add any. */

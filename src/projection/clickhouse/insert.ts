@@ -14,7 +14,7 @@ import {
   type TableColumn,
 } from './columns.ts'
 import { carriedColumns, containerOf, type Rows } from './container.ts'
-import { fenceParameters, insertsOf, unfenced } from './fence.ts'
+import { fenceParameters, insertId, unfenced } from './fence.ts'
 import { tableName } from './tables.ts'
 
 /** The rows of one event type in a flush: one insert, one container, one block, all or nothing. */
@@ -50,7 +50,7 @@ export const sendInsert = async (
         query:
           `INSERT INTO ${quoted(tableName(event.type, generation))} (${columnsOf(event)}) ` +
           `${rowsFromInput(event)} WHERE ${unfenced} FORMAT Avro`,
-        query_id: insertsOf(positions[0]!) + queryId,
+        query_id: insertId(positions, queryId),
         query_params: {
           ...fenceParameters(positions),
           type: event.type,

@@ -65,6 +65,7 @@ export const startFace = async (options: FaceOptions = {}) => {
       settings: {},
     })),
   )
+  const partitions = new Map(catalog.topics.map((topic) => [topicName(prefix, topic), topic.partitions]))
   const errors: unknown[] = []
   const newId = uuidV7()
   const registry = new Registry()
@@ -74,6 +75,7 @@ export const startFace = async (options: FaceOptions = {}) => {
   const reading = {
     pool,
     personal: passThrough,
+    partitionsOf: (topic: string) => partitions.get(topic),
     readPositions: async () => options.positions?.() ?? new Map<string, number>(),
     findParked: async () => undefined,
     readWaitMs: options.readWaitMs ?? 200,

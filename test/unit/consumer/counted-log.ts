@@ -6,11 +6,11 @@ export const countedLog = <L extends Log>(log: L) => {
   const reader = (): LogReader => {
     const inner = log.reader()
     return {
-      async *read(topic, partition, from, signal) {
+      async *read(...of) {
         counts.reads++
         counts.open++
         try {
-          for await (const batch of inner.read(topic, partition, from, signal)) {
+          for await (const batch of inner.read(...of)) {
             counts.records += batch.records.length
             yield batch
           }

@@ -16,7 +16,9 @@ describe('errors as problems', () => {
   it.each([
     Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' }),
     Object.assign(new AggregateError([], ''), { code: 'ECONNREFUSED' }),
-    ...['57P01', '57P03', '08006', '53300', '25006'].map((code) => Object.assign(new Error('pg'), { code })),
+    ...['57P01', '57P03', '08006', '53300', '25006', '25P03', '40001'].map((code) =>
+      Object.assign(new Error('pg'), { code }),
+    ),
     new Error('Connection terminated unexpectedly'),
     new Error('timeout exceeded when trying to connect'),
   ])('%s is a store that is away', (error) => {

@@ -17,7 +17,7 @@ const answer = (...batches: readonly Buffer[]) => ({
 })
 
 const readUpTo2 = (): PartitionStream => {
-  const stream = new PartitionStream('leads', 0, 0, true)
+  const stream = new PartitionStream('leads', 0, { from: 0, checkCrc: true })
   stream.push(answer(batch(0, 'first')))
   return stream
 }
@@ -57,7 +57,7 @@ describe('a partition that is in doubt', () => {
   })
 
   it('cannot be in doubt before anything was read', () => {
-    const stream = new PartitionStream('leads', 0, 7, true)
+    const stream = new PartitionStream('leads', 0, { from: 7, checkCrc: true })
     stream.doubt()
     expect(stream.from).toBe(7)
   })

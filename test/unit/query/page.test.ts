@@ -87,6 +87,7 @@ describe('waiting for a position', () => {
   const waiting = (answers: number[]) => {
     let now = 0
     const parts = {
+      partitionsOf: () => 1,
       readPositions: async () => new Map([['t:0', answers.shift() ?? 0]]),
       findParked: async () => undefined,
       readWaitMs: 50,
@@ -108,21 +109,36 @@ describe('waiting for a position', () => {
     await expect(waiting([]).answer).rejects.toMatchObject({ code: 'position_not_reached', retriable: true })
   })
 
-  it('refuses a partition that the model does not have, rather than have a caller wait for ever', async () => {
+  it('refuses a partition that no topic has, rather than have a caller wait for ever', async () => {
     const parts = {
+      partitionsOf: (topic: string) => (topic === 't' ? 2 : undefined),
       readPositions: async () => new Map([['t:0', 3]]),
       findParked: async () => undefined,
       readWaitMs: 1_000,
       nowMs: () => 0,
       wait: async () => {},
     }
-    await expect(waitForPosition(parts, { name: 'm', topic: 't' }, 't:77:1')).rejects.toMatchObject({
+    await expect(waitForPosition(parts, { name: 'm', topic: 't' }, 't:2:1')).rejects.toMatchObject({
       code: 'bad_position',
     })
     await expect(waitForPosition(parts, { name: 'm' }, 'other:0:1')).rejects.toMatchObject({
       code: 'bad_position',
     })
     await expect(waitForPosition(parts, { name: 'm' }, 't:0:2')).resolves.toBeUndefined()
+  })
+
+  it('waits for a partition that nobody has taken yet', async () => {
+    const seen = [new Map([['t:0', 3]]), new Map([['t:1', 9]])]
+    const parts = {
+      partitionsOf: () => 2,
+      readPositions: async () => seen.shift() ?? new Map(),
+      findParked: async () => undefined,
+      readWaitMs: 1_000,
+      nowMs: () => 0,
+      wait: async () => {},
+    }
+    await expect(waitForPosition(parts, { name: 'm', topic: 't' }, 't:1:8')).resolves.toBeUndefined()
+    expect(seen).toEqual([])
   })
 
   it('reads the header as answers write it', () => {
