@@ -47,7 +47,7 @@ export const joinMembership = async ({
   let live: readonly string[] = []
   let lastSeen = performance.now()
 
-  const beat = async (): Promise<void> => {
+  const beatOnce = async (): Promise<void> => {
     const { rows } = await pool.query<{ id: string }>(
       `with beat as (
          insert into embudo.workers (id, seen_at) values ($1, now())
@@ -61,6 +61,12 @@ export const joinMembership = async ({
     )
     lastSeen = performance.now()
     become(rows.map((row) => row.id))
+  }
+
+  let beating: Promise<void> = Promise.resolve()
+  const beat = (): Promise<void> => {
+    beating = beatOnce()
+    return beating
   }
 
   const become = (workers: readonly string[]): void => {
@@ -89,6 +95,8 @@ export const joinMembership = async ({
     },
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
+      // One that is under way would write the row again.
+      await beating.catch(() => {})
       await pool.query('delete from embudo.workers where id = $1', [worker]).catch(() => {})
     },
   }

@@ -93,12 +93,14 @@ export const createHttpServer = (parts: HttpServerParts): HttpServer => {
       drained ??= new Promise((resolve) => {
         // A connection that goes idle after the close would otherwise stay for its keep-alive time.
         const sweep = setInterval(() => server.closeIdleConnections(), 50)
-        const comeToAnEnd = setTimeout(() => parts.onStopping?.(), graceMs / 2)
-        const cutOff = setTimeout(() => server.closeAllConnections(), graceMs)
+        // One after the other: a process that stood still would do both at once, and nobody would get an answer.
+        let ending = setTimeout(() => {
+          parts.onStopping?.()
+          ending = setTimeout(() => server.closeAllConnections(), graceMs / 2)
+        }, graceMs / 2)
         server.close(() => {
           clearInterval(sweep)
-          clearTimeout(comeToAnEnd)
-          clearTimeout(cutOff)
+          clearTimeout(ending)
           resolve()
         })
         server.closeIdleConnections()

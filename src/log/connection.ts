@@ -176,8 +176,10 @@ export class BrokerConnection {
   }
 
   async #bounded<T>(promise: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+    let isOver = false
     // A broker answers in order, so whatever waits behind an overdue answer is overdue too.
-    const callOff = this.#clock.after(timeoutMs, () => {
+    const closeAsOverdue = () => {
+      if (isOver) return
       this.close(
         new EmbudoError(
           'log_timeout',
@@ -187,10 +189,13 @@ export class BrokerConnection {
           },
         ),
       )
-    })
+    }
+    // A process that stood still may have the answer and not have read it yet.
+    const callOff = this.#clock.after(timeoutMs, () => this.#clock.soon(closeAsOverdue))
     try {
       return await promise
     } finally {
+      isOver = true
       callOff()
     }
   }

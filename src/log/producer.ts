@@ -337,10 +337,12 @@ export class Producer {
       const now = this.#parts.clock.now()
       for (const queue of this.#busy) this.#expire(queue, now)
       this.#isSweeping = this.#busy.size > 0
-      if (this.#isSweeping) this.#parts.clock.after(SWEEP_MS, sweep)
+      if (this.#isSweeping) later()
       else this.#whenIdle?.()
     }
-    this.#parts.clock.after(SWEEP_MS, sweep)
+    // Answers that came while this process stood still are read first.
+    const later = () => this.#parts.clock.after(SWEEP_MS, () => this.#parts.clock.soon(sweep))
+    later()
   }
 
   #expire(queue: PartitionQueue, now: number): void {

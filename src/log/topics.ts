@@ -19,7 +19,7 @@ export async function ensureTopics(
   if (missing.length > 0) {
     await patiently(pause, patience, () => createTopics(cluster, missing))
     // A topic is made before its leaders know that they lead it.
-    for (const { topic } of missing) await boundsOf(cluster, topic, pause)
+    for (const { topic } of missing) await patiently(pause, untilMade, () => askBounds(cluster, topic))
     await refresh()
   }
   for (const { topic, partitions } of specs) {
@@ -38,13 +38,14 @@ export async function ensureTopics(
  * Throws `topic_unknown`, or what keeps the brokers from answering.
  */
 export const boundsOf = (cluster: Cluster, topic: string, pause: Pause): Promise<PartitionBounds[]> =>
-  patiently(pause, patienceWithTopics, async () =>
-    (await askOffsets(cluster, topic, [EARLIEST, LATEST])).map(([partition, [start, end]]) => ({
-      partition,
-      start: start!,
-      end: end!,
-    })),
-  )
+  patiently(pause, patienceWithTopics, () => askBounds(cluster, topic))
+
+const askBounds = async (cluster: Cluster, topic: string): Promise<PartitionBounds[]> =>
+  (await askOffsets(cluster, topic, [EARLIEST, LATEST])).map(([partition, [start, end]]) => ({
+    partition,
+    start: start!,
+    end: end!,
+  }))
 
 /** Of each partition, the first offset that was appended at that time or later, or its end. */
 export const offsetsAt = (
@@ -141,6 +142,8 @@ const patienceWithTopics: Patience = {
   ...patience,
   mayPass: (error, attempt) => isRetriable(error) || attempt <= 5,
 }
+
+const untilMade: Patience = { ...patience, mayPass: () => true }
 
 const LATEST = -1
 const EARLIEST = -2
