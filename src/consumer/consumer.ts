@@ -13,6 +13,7 @@ import type { Membership } from './membership.ts'
 import { isPassing } from './passing.ts'
 import { type PartitionOf, type Position, raiseEpoch } from './positions.ts'
 import { type PartitionStatus, statusReports } from './status.ts'
+import { type Watched, watchTail } from './tail-watch.ts'
 import { keepTopicConstants, type TopicConstants } from './topic-constants.ts'
 
 export type { PartitionStatus } from './status.ts'
@@ -25,12 +26,15 @@ export interface ConsumerOptions {
   /**
    * Runs one partition that this process owns, until `signal` aborts or it throws. Called anew after each
    * take-over and after each retriable error, with a position that is fresh: its epoch was just raised, and its
-   * mark was found in the log. Duplicates are dropped already. An error that is not retriable stops the partition, and its status says why.
+   * mark was found in the log. Duplicates are dropped already. An error that is not retriable stops the partition, and
+   * its status says why. `stands` is told of each position that was committed without waiting for the disk: see
+   * tail-watch.ts.
    */
   readonly run: (
     position: Position,
     batches: AsyncIterable<DistinctBatch>,
     signal: AbortSignal,
+    stands: (position: Position) => void,
   ) => Promise<void>
 }
 
@@ -84,22 +88,24 @@ export const startConsumer = async (options: ConsumerOptions, parts: ConsumerPar
 
   const unsubscribe = membership.onChange(settle)
   settle()
+  const { reader, generation } = options
+  const watch = watchTail(parts.pool, reader, generation, () => running.values())
 
   return {
-    reader: options.reader,
-    generation: options.generation,
+    reader,
+    generation,
     status: () => [...running.values()].map((task) => task.status()),
     async [Symbol.asyncDispose]() {
       stopped = true
       unsubscribe()
       const tasks = [...running.values()]
       for (const task of tasks) task.abort.abort()
-      await Promise.all(tasks.map((task) => task.done))
+      await Promise.all([watch[Symbol.asyncDispose](), ...tasks.map((task) => task.done)])
     },
   }
 }
 
-interface Running {
+interface Running extends Watched {
   readonly abort: AbortController
   readonly done: Promise<void>
   status(): PartitionStatus
@@ -124,6 +130,8 @@ const superviseTask = (
 
   let failures = 0
   let reached = 0
+  let stands: Position | undefined
+  let interrupt: (why: Error) => void = () => {}
   const attempt = async (): Promise<void> => {
     const position = await takeOver(parts, of, signal)
     // Connections that are lost again and again hold nobody up who gets on in between.
@@ -132,13 +140,22 @@ const superviseTask = (
     become('running')
     const ending = new AbortController()
     const ends = AbortSignal.any([signal, ending.signal])
+    let interrupted: Error | undefined
+    interrupt = (why) => {
+      interrupted = why
+      ending.abort()
+    }
     const batches = parts.feeds.read(topic, of.partition, position.nextOffset, ends)
     try {
-      await run(position, batches, ends)
+      await run(position, batches, ends, (committed) => {
+        stands = committed
+      })
     } finally {
+      stands = undefined
       ending.abort()
       await batches.return()
     }
+    if (interrupted !== undefined) throw interrupted
   }
 
   const supervise = async (): Promise<void> => {
@@ -162,7 +179,15 @@ const superviseTask = (
       }
     }
   }
-  return { abort, done: supervise(), status: () => status }
+  return {
+    abort,
+    done: supervise(),
+    status: () => status,
+    get stands() {
+      return stands
+    },
+    interrupt: (why) => interrupt(why),
+  }
 }
 
 const takeOver = async (

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { access, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { EmbudoError } from '../define/error.ts'
@@ -40,20 +41,37 @@ export async function startPostgres(options: PartOptions): Promise<StartedPart> 
     max_wal_size: '2GB',
   }
   const flags = Object.entries(settings).flatMap(([key, value]) => ['-c', `${key}=${value}`])
-  const process = await startTethered({
-    ...options,
-    ...asOrdinaryUser('postgres', ['-D', cluster, '-p', String(options.ports.postgres), ...flags]),
-    cwd: folder,
-    environment,
-    // "Fast shutdown": TERM would wait until every client has left.
-    stopSignal: 'INT',
-  })
-  await options.started(process)
   const urlOf = (database: string) =>
     `postgres://${name}:${options.password.text}@127.0.0.1:${options.ports.postgres}/${database}`
-  await untilReady({ ...options, part: 'Postgres', process, ask: () => ensureDatabase(urlOf) })
-  return { address: urlOf(name), process }
+  for (let attemptsLeft = 30; ; attemptsLeft--) {
+    const logged = await sizeOf(options.logFile)
+    const process = await startTethered({
+      ...options,
+      ...asOrdinaryUser('postgres', ['-D', cluster, '-p', String(options.ports.postgres), ...flags]),
+      cwd: folder,
+      environment,
+      // "Fast shutdown": TERM would wait until every client has left.
+      stopSignal: 'INT',
+    })
+    await options.started(process)
+    try {
+      await untilReady({ ...options, part: 'Postgres', process, ask: () => ensureDatabase(urlOf) })
+      return { address: urlOf(name), process }
+    } catch (error) {
+      if (attemptsLeft === 0 || !(await isHeldByOrphans(options.logFile, logged))) throw error
+      options.progress('waiting for what is left of the last one to end')
+      await sleep(1_000, undefined, { signal: options.signal })
+    }
+  }
 }
+
+/** Of a postmaster that was killed, processes end when they next look: until then Postgres refuses to start. */
+const isHeldByOrphans = async (logFile: string, from: number): Promise<boolean> =>
+  (await readFile(logFile).catch(() => Buffer.alloc(0)))
+    .subarray(from)
+    .includes('pre-existing shared memory block')
+
+const sizeOf = async (file: string): Promise<number> => (await stat(file).catch(() => ({ size: 0 }))).size
 
 async function ensureDatabase(urlOf: (database: string) => string): Promise<void> {
   try {

@@ -110,7 +110,8 @@ export class Runner implements AsyncDisposable {
       version: definition.version,
     }))
     const settled = await transaction(pool, async (client) => {
-      const locked = await lockDue(client, versions, limit)
+      // What this process runs has no other owner, also where Postgres was slower to renew its lease than the lease lasts.
+      const locked = await lockDue(client, versions, limit, [...this.#inFlight.keys()])
       const told = locked.map(
         ({ saga, claim }): Told => ({ claimed: { saga, claim: claim + 1 }, input: { is: 'due' } }),
       )

@@ -19,13 +19,15 @@ export const lockDue = async (
   client: PoolClient,
   versions: readonly SagaVersion[],
   limit: number,
+  except: readonly string[],
 ): Promise<Claimed[]> => {
   const { rows } = await client.query<StoredSaga>({
     name: 'saga_lock_due',
     text: `select ${columns} from embudo.sagas
       where due_at <= now() and (type, version) in (select * from unnest($1::text[], $2::integer[]))
+        and id <> all($4::uuid[])
       order by due_at limit $3 for update skip locked`,
-    values: [versions.map(({ type }) => type), versions.map(({ version }) => version), limit],
+    values: [versions.map(({ type }) => type), versions.map(({ version }) => version), limit, except],
   })
   return rows.map((row) => ({ saga: fromStored(row), claim: Number(row.claim) }))
 }

@@ -17,9 +17,16 @@ export class KeptPort {
     return this.#told
   }
 
-  /** `address` as a URL. */
-  taken(address: string): void {
-    this.#taken ??= Number(new URL(address).port)
+  /**
+   * `address` as a URL. False where it is not the port that is theirs: the last sibling ended just before this one, told
+   * that it lived, could share its socket. Whoever starts from then on is told the port itself.
+   */
+  taken(address: string): boolean {
+    const port = Number(new URL(address).port)
+    this.#taken ??= port
+    if (port === this.#taken) return true
+    this.#told = this.#taken
+    return false
   }
 
   /**

@@ -103,9 +103,9 @@ export const startRoleProcess = (options: RoleProcessOptions): RoleProcess => {
     started.on('message', (message) => {
       const { ready: address } = message as { ready?: string }
       if (address === undefined || started.pid === undefined) return
+      if (options.port?.taken(address) === false) return void started.kill('SIGTERM')
       failures = 0
       hasServed = true
-      options.port?.taken(address)
       options.onStarted({ pid: started.pid, address })
       resolve(address)
     })

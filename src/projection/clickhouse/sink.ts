@@ -228,13 +228,16 @@ export class EventSink implements AsyncDisposable {
       const [any] = this.#lanes
       if (any === undefined || signal.aborted) continue
       const { reader, generation } = any.position
+      const before = [...this.#lanes].map((lane) => ({ lane, position: lane.position }))
       // Where Postgres is away, the next look will tell.
       const stored = await readPositions(this.#parts.pool, reader, generation).catch(() => [])
-      const epochs = new Map(stored.map(({ topic, partition, epoch }) => [`${topic}:${partition}`, epoch]))
-      for (const lane of this.#lanes) {
-        const { topic, partition, epoch } = lane.position
-        const now = epochs.get(`${topic}:${partition}`)
-        if (now !== undefined && now > epoch && !lane.isInFlight) lane.fail(positionMoved(lane.position))
+      const now = new Map(stored.map((position) => [`${position.topic}:${position.partition}`, position]))
+      for (const { lane, position } of before) {
+        const found = now.get(`${position.topic}:${position.partition}`)
+        if (found === undefined || lane.isInFlight || !lane.isOpen) continue
+        // Raised by somebody else, or lost with Postgres's tail: see consumer/tail-watch.ts.
+        const isMoved = found.epoch > position.epoch || found.nextOffset < position.nextOffset
+        if (isMoved) lane.fail(positionMoved(position))
       }
     }
   }

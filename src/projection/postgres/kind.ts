@@ -58,8 +58,8 @@ export const postgresKind = (
         reader: name,
         generation,
         topics: [topic],
-        run: (position, batches, signal) =>
-          run(position, parts.pace.through(name, generation, batches, signal), signal),
+        run: (position, batches, signal, stands) =>
+          run(position, parts.pace.through(name, generation, batches, signal), signal, stands),
       },
       parts,
     )

@@ -42,7 +42,12 @@ export interface ProjectorParts {
  */
 export const project =
   (projection: PostgresProjection, parts: ProjectorParts) =>
-  async (start: Position, batches: AsyncIterable<DistinctBatch>, signal: AbortSignal): Promise<void> => {
+  async (
+    start: Position,
+    batches: AsyncIterable<DistinctBatch>,
+    signal: AbortSignal,
+    stands: (position: Position) => void,
+  ): Promise<void> => {
     const reading = { sql: parts.pool, table: parts.table }
     const fold: Fold =
       projection.kind === 'tally' ? foldTally(projection, reading) : foldModel(projection, reading)
@@ -107,7 +112,8 @@ export const project =
         })
         // It is awaited with the next batch; a failure must not wait for that one to come.
         writing.then(
-          () => {
+          (committed) => {
+            stands(committed)
             done()
             observed()
           },

@@ -250,38 +250,44 @@ describe('what stands in Postgres is believed before what is remembered', () => 
     expect(await readLedger(at.pool, at.names.ledger)).toMatchObject([{ company: 'Acme Ltd', attended: 1 }])
   })
 
-  it('reads again what Postgres lost with its tail, under a projector that runs on', async () => {
-    const at = await makeCase()
-    await using _ = await startProjector({ ...at, batchRecords: 20 })
-    const happened = await append(at.log, at.topic, history(31, 60))
-    await at.isApplied()
-    const saved = ['ledger', 'sales'].map((kind) => `${kind}_${cases}_1`)
-    for (const table of saved)
-      await at.pool.query(`create table embudo.${table}_saved as table embudo.${table}`)
-    await at.pool.query(
-      `create table embudo.positions_saved_${cases} as select * from embudo.positions where topic = $1`,
-      [at.topic],
-    )
-    happened.push(...(await append(at.log, at.topic, history(37, 60))))
-    await at.isApplied()
+  it.each([
+    ['and goes on', 60],
+    ['also where nothing more comes', 0],
+  ])(
+    'reads again what Postgres lost with its tail, under a projector that runs on, %s',
+    async (_how, later) => {
+      const at = await makeCase()
+      await using _ = await startProjector({ ...at, batchRecords: 20 })
+      const happened = await append(at.log, at.topic, history(31, 60))
+      await at.isApplied()
+      const saved = ['ledger', 'sales'].map((kind) => `${kind}_${cases}_1`)
+      for (const table of saved)
+        await at.pool.query(`create table embudo.${table}_saved as table embudo.${table}`)
+      await at.pool.query(
+        `create table embudo.positions_saved_${cases} as select * from embudo.positions where topic = $1`,
+        [at.topic],
+      )
+      happened.push(...(await append(at.log, at.topic, history(37, 60))))
+      await at.isApplied()
 
-    const crash = await at.pool.connect()
-    await crash.query('begin')
-    await crash.query(
-      `update embudo.positions p set next_offset = s.next_offset, mark = s.mark from embudo.positions_saved_${cases} s
+      const crash = await at.pool.connect()
+      await crash.query('begin')
+      await crash.query(
+        `update embudo.positions p set next_offset = s.next_offset, mark = s.mark from embudo.positions_saved_${cases} s
        where (p.reader, p.generation, p.topic, p.partition) = (s.reader, s.generation, s.topic, s.partition)`,
-    )
-    for (const table of saved) {
-      await crash.query(`delete from embudo.${table}`)
-      await crash.query(`insert into embudo.${table} select * from embudo.${table}_saved`)
-    }
-    await crash.query('commit')
-    crash.release()
+      )
+      for (const table of saved) {
+        await crash.query(`delete from embudo.${table}`)
+        await crash.query(`insert into embudo.${table} select * from embudo.${table}_saved`)
+      }
+      await crash.query('commit')
+      crash.release()
 
-    happened.push(...(await append(at.log, at.topic, history(41, 60))))
-    await at.isApplied()
-    await at.expectRowsOf(happened)
-  })
+      happened.push(...(await append(at.log, at.topic, history(41, later))))
+      await at.isApplied()
+      await at.expectRowsOf(happened)
+    },
+  )
 })
 
 describe('a log that is not the one that was read', () => {

@@ -28,6 +28,18 @@ describe('a port', () => {
     expect([port.forNext(), port.forNext()]).toEqual([40_123, 40_123])
   })
 
+  it('is asked for by itself once a sibling came too late to share it', () => {
+    const port = new KeptPort(0)
+    expect([port.forNext(), port.forNext()]).toEqual([0, 0])
+    expect([port.taken('http://[::1]:40123'), port.taken('http://[::1]:40123')]).toEqual([true, true])
+    port.ended()
+    expect(port.forNext()).toBe(0)
+    port.ended()
+    expect(port.taken('http://[::1]:50321')).toBe(false)
+    expect(port.forNext()).toBe(40_123)
+    expect(port.taken('http://[::1]:40123')).toBe(true)
+  })
+
   it('that was named stays so', () => {
     const port = new KeptPort(4000)
     port.forNext()
