@@ -35,6 +35,8 @@ export const startProcess = async (
       ...parts.environment,
       EMBUDO_TEST_PARTS: undefined,
       // As bin/embudo has it.
+      MALLOC_ARENA_MAX: '2',
+      MALLOC_MMAP_THRESHOLD_: '131072',
       NODE_OPTIONS: `--max-semi-space-size=16 ${nodeOptions}`,
       KAFKA_BROKERS: addresses.kafkaBrokers,
       SCHEMA_REGISTRY_URL: addresses.registryUrl,
