@@ -9,7 +9,7 @@ export interface LogClock {
 }
 
 export const systemClock: LogClock = {
-  now: Date.now,
+  now: () => Date.now(),
   after(delayMs, run) {
     const timer = setTimeout(run, delayMs)
     return () => clearTimeout(timer)

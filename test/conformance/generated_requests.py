@@ -39,7 +39,7 @@ ATTRIBUTES = (
 
 @cache
 def subjects_of(document):
-    types = requests.get(document.replace("/openapi.json", "/api/event-types"), timeout=10).json()
+    types = requests.get(document.replace("/openapi.json", "/api/event-types"), timeout=250).json()
     return {item["type"]: item["subject"] for item in types["items"]}
 
 

@@ -113,7 +113,7 @@ describe.skipIf(version === undefined)('the program and its OpenAPI document', (
     const args = [
       ...['-m', 'schemathesis.cli', 'run', `${face.url}/openapi.json`, '--continue-on-failure', '--no-color'],
       ...['--phases', phases.join(','), '--seed', seed, '--max-time', String(forSeconds)],
-      ...['--request-timeout', '60', '--generation-database', 'none'],
+      ...['--request-timeout', '250', '--generation-database', 'none'],
     ]
     const { status, stdout, stderr } = await finished(spawn(python, args, { cwd: folder }))
     expect(status, stdout.slice(-20_000) + stderr).toBe(0)

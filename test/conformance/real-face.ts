@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { createClient } from '@clickhouse/client'
 import { Client } from 'pg'
-import { startApp } from '../../src/app.ts'
 import { readConfig } from '../../src/config.ts'
 import type { EmbeddedAddresses } from '../../src/embedded/start.ts'
-import { type Role, roles } from '../../src/supervisor/serve.ts'
+import { startWholeApp } from '../start-app.ts'
 
 /** The program with every role, on the real parts: topics and databases of its own, which go with it. */
 export const startRealFace = async (
@@ -25,7 +24,7 @@ export const startRealFace = async (
     EMBUDO_APPEND_TIMEOUT_MS: '60000',
     ...settings,
   })
-  const { address } = building.use(await startApp(config, new Set<Role>(roles)))
+  const { address } = building.use(await startWholeApp(config))
   const started = building.move()
   return {
     url: address,

@@ -34,7 +34,7 @@ def main():
     with requests.Session() as session:
         for send in order["sends"]:
             headers, body = made(send)
-            answer = session.post(order["url"], data=body, headers=headers, timeout=30)
+            answer = session.post(order["url"], data=body, headers=headers, timeout=250)
             answers.append({"status": answer.status_code, "body": answer.json()})
     json.dump(answers, sys.stdout)
 

@@ -3,7 +3,8 @@ import { describe, expect, inject, it } from 'vitest'
 import { kafkaLog } from '../../src/log/kafka-log.ts'
 import { partitionFor } from '../../src/log/partitioner.ts'
 import type { Compression } from '../../src/log/record-batch.ts'
-import { isFailure, newTopic, readAll } from './log.contract.ts'
+import { until } from '../processes.ts'
+import { isFailure, newTopic, patience, readAll } from './log.contract.ts'
 
 const brokers = [inject('parts').kafkaBrokers]
 const other = new Kafka({ brokers, clientId: 'interop', logLevel: logLevel.NOTHING })
@@ -12,7 +13,7 @@ describe('beside another client of Kafka', () => {
   it.each<Compression>(['none', 'gzip'])(
     'what is appended with compression %s is read by it',
     async (compression) => {
-      await using log = await kafkaLog({ brokers, clientId: 'interop', compression })
+      await using log = await kafkaLog({ brokers, clientId: 'interop', compression, ...patience })
       const topic = await newTopic(log, 2)
       const records = Array.from({ length: 300 }, (_, i) => ({
         topic,
@@ -38,7 +39,7 @@ describe('beside another client of Kafka', () => {
           seen.set(`${partition}/${message.offset}`, { key, value, headers })
         },
       })
-      await expect.poll(() => seen.size).toBe(300)
+      await until('all are read', () => seen.size === 300)
       await consumer.disconnect()
 
       records.forEach(({ partition, key, value, headers }, i) => {
@@ -56,7 +57,7 @@ describe('beside another client of Kafka', () => {
   it.each([CompressionTypes.None, CompressionTypes.GZIP])(
     'what it appends with codec %i is read, placed as the partitioner says',
     async (compression) => {
-      await using log = await kafkaLog({ brokers, clientId: 'interop' })
+      await using log = await kafkaLog({ brokers, clientId: 'interop', ...patience })
       const topic = await newTopic(log, 3)
       const producer = other.producer({ createPartitioner: Partitioners.DefaultPartitioner })
       await producer.connect()

@@ -1,7 +1,7 @@
 import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, inject } from 'vitest'
 import { kafkaLog } from '../../src/log/kafka-log.ts'
-import { logContract } from './log.contract.ts'
+import { logContract, patience } from './log.contract.ts'
 
 const brokers = [inject('parts').kafkaBrokers]
 const admin = new Kafka({ brokers, clientId: 'contract', logLevel: logLevel.NOTHING }).admin()
@@ -9,7 +9,7 @@ beforeAll(() => admin.connect())
 afterAll(() => admin.disconnect())
 
 logContract('the log on Kafka', {
-  open: (options) => kafkaLog({ brokers, clientId: 'contract', ...options }),
+  open: (options) => kafkaLog({ brokers, clientId: 'contract', ...patience, ...options }),
   trim: async (topic, partition, start) => {
     await admin.fetchTopicOffsets(topic) // kafkajs asks for the leaders here, and not below
     await admin.deleteTopicRecords({ topic, partitions: [{ partition, offset: String(start) }] })

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { isRetriable } from '../../src/define/error.ts'
 import type { Appended, AppendRecord, Log, LogFailure, LogReader, WholeRecord } from '../../src/log/port.ts'
 import { until } from '../processes.ts'
 
@@ -388,12 +389,12 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       const topic = await newTopic(log, 3)
       await log.append([record(topic, 0, 'a'), record(topic, 0, 'b'), record(topic, 1, 'c')])
       const group = `${topic}.saga.enrollment`
-      await log.mirrorOffsets(group, [
+      await mirrored(log, group, [
         { topic, partition: 0, offset: 1 },
         { topic, partition: 1, offset: 0 },
       ])
-      await log.mirrorOffsets(group, [{ topic, partition: 0, offset: 2 }])
-      await log.mirrorOffsets(group, [])
+      await mirrored(log, group, [{ topic, partition: 0, offset: 2 }])
+      await mirrored(log, group, [])
       expect(new Map(await subject.groupOffsets(group, topic))).toEqual(
         new Map([
           [0, 2],
@@ -407,7 +408,8 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
       const topics = [await newTopic(log, 1), await newTopic(log, 1)]
       const group = uniqueName()
       for (const offset of [7, 3]) {
-        await log.mirrorOffsets(
+        await mirrored(
+          log,
           group,
           topics.map((topic) => ({ topic, partition: 0, offset })),
         )
@@ -425,6 +427,9 @@ export const logContract = (name: string, subject: LogUnderTest): void => {
     await expect(log.ping()).rejects.toMatchObject({ code: 'log_closed' })
   })
 }
+
+/** Of a client of Kafka, where the machine may stand still: its timers run before it reads what has come. */
+export const patience = { connectTimeoutMs: 60_000, requestTimeoutMs: 120_000, deliveryTimeoutMs: 200_000 }
 
 export const uniqueName = (): string => `log-${crypto.randomUUID()}`
 
@@ -479,5 +484,17 @@ export const collect = (
 }
 
 export const isFailure = (outcome: Appended | LogFailure): outcome is LogFailure => 'failed' in outcome
+
+/** As whoever mirrors does it: a broker that has just been started may have no coordinator yet. */
+const mirrored = (log: Log, ...offsets: Parameters<Log['mirrorOffsets']>): Promise<void> =>
+  until('it is mirrored', async () => {
+    try {
+      await log.mirrorOffsets(...offsets)
+      return true
+    } catch (error) {
+      if (!isRetriable(error)) throw error
+      return false
+    }
+  })
 
 const spec = (topic: string, partitions: number) => ({ topic, partitions, replication: 1, settings: {} })

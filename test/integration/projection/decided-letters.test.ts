@@ -315,7 +315,7 @@ describe('a letter that is retried', () => {
   it('needs no second connection: as many as there are may be retried at once', async () => {
     const at = await mendedSince()
     await using corrections = await at.corrected()
-    const pool = new Pool({ connectionString: database.url, max: 1, connectionTimeoutMillis: 1_000 })
+    const pool = new Pool({ connectionString: database.url, max: 1, connectionTimeoutMillis: 120_000 })
     try {
       const release = letterRelease({ ...at, pool, codec, corrections })
       const decisions = at.decisionsWith(corrections, { release })

@@ -152,6 +152,7 @@ describe('small batches of several partitions', () => {
     const locked = Promise.withResolvers<void>()
     const isThrough = Promise.withResolvers<void>()
     const holding = transaction(database.pool, async (client) => {
+      await client.query('set local idle_in_transaction_session_timeout = 0')
       await client.query('select from embudo.positions where partition = 1 for update')
       if (raises) await seizePosition(client, positions[1]!)
       locked.resolve()

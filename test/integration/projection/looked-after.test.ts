@@ -10,6 +10,7 @@ import {
   lossyPool,
   makeDatabase,
   makeLog,
+  onceThere,
   operator,
   showing,
   startProjector,
@@ -92,7 +93,7 @@ describe('a generation that cannot be looked after', () => {
   it('by a process that lives is shown as failed whoever else can', async () => {
     const at = await makeCase()
     await at.pool.query(
-      `insert into embudo.workers (id, seen_at) values ('other', now() + interval '1 minute') on conflict do nothing`,
+      `insert into embudo.workers (id, seen_at) values ('other', now() + interval '1 hour') on conflict do nothing`,
     )
     let looks = 0
     const counted = lossyPool(at.pool, (sql) => {
@@ -142,7 +143,7 @@ describe('a new version of a projection whose topic has lost its beginning', () 
       (item) => item.rebuild?.state === 'caught up',
     )
     expect(rebuild).toMatchObject({ percent: 100, error: null })
-    expect(await next.switch(at.name)).toMatchObject({ generation: 3, version: 2 })
+    expect(await onceThere(() => next.switch(at.name))).toMatchObject({ generation: 3, version: 2 })
     const left = happened.filter(({ partition, offset }) => offset >= starts.get(partition)!)
     expect(await readLedger(at.pool, at.name)).toEqual(expectedLedger(left))
     const { state, generations } = await told(at.next, at.name)
@@ -160,7 +161,7 @@ describe('a rest', () => {
     await at.operator.rebuild(at.name, { switchesItself: false })
     await at.rebuildIs('caught up')
     await at.operator.pause(at.name)
-    expect(await at.operator.switch(at.name)).toMatchObject({ generation: 2, paused: false })
+    expect(await onceThere(() => at.operator.switch(at.name))).toMatchObject({ generation: 2, paused: false })
     await append(at.log, at.topic, history(996, 60))
     await at.isApplied()
   })
@@ -194,7 +195,7 @@ describe('a generation', () => {
     })
     await reader.query('commit')
     reader.release()
-    expect(await at.operator.switch(at.name)).toMatchObject({ generation: 2, state: 'live' })
+    expect(await onceThere(() => at.operator.switch(at.name))).toMatchObject({ generation: 2, state: 'live' })
   })
 
   it('to go back to says why a partition of it has stopped', async () => {

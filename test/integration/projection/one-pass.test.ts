@@ -4,7 +4,7 @@ import { readModel } from '../../../src/define/read-model.ts'
 import { beginGeneration, listGenerations } from '../../../src/projection/generations.ts'
 import { countedLog } from '../../unit/consumer/counted-log.ts'
 import { expectedLedger, history, leads, ledger, readLedger, sales } from './models.ts'
-import { append, applied, eventually, makeDatabase, makeLog, startProjector } from './world.ts'
+import { append, applied, eventually, makeDatabase, makeLog, startProjector, statesOf } from './world.ts'
 
 let database: Awaited<ReturnType<typeof makeDatabase>>
 beforeAll(async () => {
@@ -66,11 +66,18 @@ describe('the projections of a process', () => {
     const happened = await append(log, topic, history(7, 6_000))
     // The live ones keep too little of what they have read to serve a rebuild.
     await using feeds = makeFeeds(log, { maxPassBytes: 400_000 })
-    await using _ = await startProjector({ log, prefix, pool, projections, feeds, batchRecords: 500 })
+    await using projector = await startProjector({ log, prefix, pool, projections, feeds, batchRecords: 500 })
     for (const { name } of projections) await applied({ log, pool, topic }, name)
     const before = counts.records
 
+    // None of them is far ahead because the others began later.
+    const letGo = log.faults.holdReads()
     for (const { name } of projections) await beginGeneration(pool, name, 1, happened.length)
+    await eventually(
+      async () => statesOf(projector.consumers().filter(({ generation }) => generation === 2)),
+      (states) => states.filter((state) => state === 'running').length === 3 * leads.partitions,
+    )
+    letGo()
     await eventually(
       async () =>
         (await listGenerations(pool)).filter(({ projection }) => projection.startsWith('ledger_shared')),

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { letterOf, parkLetters } from '../../../src/dead-letter/letters.ts'
 import type { NewEvent } from '../../../src/define/event.ts'
@@ -79,7 +79,10 @@ const makeCase = async (events: readonly NewEvent[]) => {
 /** A pool that lets other things happen before a transaction begins, and before each of its statements. */
 const atTransactions = (
   pool: Pool,
-  happens: { readonly before: () => Promise<void>; readonly atQuery: (sql: string) => Promise<void> },
+  happens: {
+    readonly before: () => Promise<void>
+    readonly atQuery: (sql: string, client: PoolClient) => Promise<void>
+  },
 ): Pool => {
   const through = <T extends object>(
     target: T,
@@ -97,7 +100,7 @@ const atTransactions = (
     await happens.before()
     const client = await pool.connect()
     return through(client, 'query', async (...input: Parameters<Pool['query']>) => {
-      await happens.atQuery(String(input[0]))
+      await happens.atQuery(String(input[0]), client)
       return await client.query(...input)
     })
   })
@@ -363,9 +366,10 @@ describe('a repair', () => {
         await comes(20)
         await at.isApplied()
       },
-      atQuery: async (sql) => {
+      atQuery: async (sql, client) => {
         if (isUnderLock || sql !== 'savepoint part') return
         isUnderLock = true
+        await client.query('set local idle_in_transaction_session_timeout = 0')
         await comes(40)
         await projectorWaits()
       },

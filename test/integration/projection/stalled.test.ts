@@ -34,6 +34,8 @@ describe('a projection in the list', () => {
       return (await withMovement(listed, { pool, appendTimes: times, stalledAfterMs, now }))[0]!
     }
 
+    const isLive = async () => (await shown(200_000)).state === 'live'
+
     const membership = await member(pool, 'w-1')
     const projector = await startProjector({ log, prefix, pool, projections: [projection], membership })
     await append(log, topic, history(61, 50))
@@ -59,7 +61,7 @@ describe('a projection in the list', () => {
     expect(behind.map(({ state, oldestUnappliedSeconds: age }) => `${state} ${age}`)).toEqual(
       behind.map(() => 'stalled 95'),
     )
-    expect(await shown(200_000)).toMatchObject({ state: 'live' })
+    await eventually(isLive, (is) => is)
 
     // Paused by an operator: it may stand.
     await pool.query(`update embudo.generations set paused = true where projection = 'ledger_stuck'`)
@@ -67,7 +69,7 @@ describe('a projection in the list', () => {
     await pool.query(`update embudo.generations set paused = false where projection = 'ledger_stuck'`)
 
     // Nobody lives who owns it: the time of a hand-over is all that it gets.
-    expect(await shown(200_000)).toMatchObject({ state: 'live' })
+    await eventually(isLive, (is) => is)
     await membership[Symbol.asyncDispose]()
     await pool.query(`insert into embudo.workers (id, seen_at) values ('w-1', now() - interval '9 seconds')`)
     expect(await shown(200_000)).toMatchObject({ state: 'stalled' })
@@ -98,10 +100,15 @@ it('a rebuild that stands still is shown as stalled, and not when it has just be
     await applied({ log, pool, topic }, 'ledger_half')
   }
   await beginGeneration(pool, 'ledger_half', 1, 40)
+  const begun = (ago: string) =>
+    pool.query(
+      `update embudo.generations set created_at = now() - $1::interval where projection = 'ledger_half'`,
+      [ago],
+    )
+  // As long as it takes until that is looked at.
+  await begun('-10 minutes')
   expect(await rebuild(60_000)).toBe('rebuilding, replaying')
-  await pool.query(
-    `update embudo.generations set created_at = created_at - interval '1 minute' where projection = 'ledger_half'`,
-  )
+  await begun('1 minute')
   expect(await rebuild(60_000)).toBe('rebuilding, stalled')
   await pool.query(`update embudo.generations set paused = true where projection = 'ledger_half'`)
   expect(await rebuild(60_000)).toContain('paused')

@@ -144,6 +144,21 @@ export const operator = (
   })
 }
 
+/** As an operator who is told that the other generation is not quite there, and asks again. */
+export const onceThere = async <T>(change: () => Promise<T>): Promise<T> => {
+  const attempt = async (): Promise<readonly T[]> => {
+    try {
+      return [await change()]
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if (code !== 'generation_behind' && code !== 'switch_disturbed') throw error
+      return []
+    }
+  }
+  const [done] = await eventually(attempt, ({ length }) => length > 0)
+  return done as T
+}
+
 /** As the list of projections tells it. */
 export const told = async (
   options: Pick<ProjectorOptions, 'log' | 'prefix' | 'pool' | 'projections'>,

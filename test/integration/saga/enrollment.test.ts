@@ -17,9 +17,15 @@ let database: Awaited<ReturnType<typeof makeDatabase>>
 let log: Awaited<ReturnType<typeof makeLog>>
 let worker: AsyncDisposable
 
+/** No call is given up because the machine stood still. */
+const patient = {
+  ...enrollment,
+  steps: enrollment.steps.map((step) => ({ ...step, retry: { ...step.retry, timeoutMs: 600_000 } })),
+}
+
 const start = () =>
   startWorker({
-    sagas: [enrollment],
+    sagas: [patient],
     pool: database.pool,
     log,
     leaseMs: 60_000,
@@ -247,6 +253,10 @@ describe('reading the log again', () => {
     const state = () =>
       rows(`select (select count(*) from embudo.sagas) as sagas, (select sum(attempt) from embudo.sagas) as attempts,
         (select sum(calls) from sandbox.payments) as calls, (select count(*) from sandbox.seat_reservations) as seats`)
+    await eventually(
+      () => rows('select from embudo.saga_outbox'),
+      ({ length }) => length === 0,
+    )
     await worker[Symbol.asyncDispose]()
     const before = { state: await state(), events: (await eventsIn(log, 'enrollments')).length }
     await database.pool.query('delete from embudo.positions')

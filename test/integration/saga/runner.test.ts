@@ -44,7 +44,7 @@ const errand = (
           if (more.failing) throw new Error('cannot be undone')
           return done()
         },
-        retry: { attempts: 2, baseDelayMs: 1, maxDelayMs: 1 },
+        retry: { attempts: 2, baseDelayMs: 1, maxDelayMs: 1, timeoutMs: 600_000 },
       }),
       step('end', { call: async () => done() }),
     ],

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Started } from './started.ts'
@@ -15,13 +16,15 @@ export interface Senders {
  * connection for each request. `together`: events of one request.
  */
 export const startSenders = (to: Started, { senders = 8, fresh = false, together = 1 } = {}): Senders => {
+  // Nothing that others sent is taken for what these did.
+  const name = randomUUID().slice(0, 8)
   const accepted: string[] = []
   const outcomes: Record<string, number> = {}
   const agent = new Agent({ keepAlive: !fresh })
   let isOver = false
   const run = async (sender: number) => {
     for (let n = 0; !isOver; n++) {
-      const ids = Array.from({ length: together }, (_, at) => `${sender}-${n}-${at}`)
+      const ids = Array.from({ length: together }, (_, at) => `${name}-${sender}-${n}-${at}`)
       while (!isOver) {
         const outcome = await post(
           to.address,

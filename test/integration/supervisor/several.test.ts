@@ -41,8 +41,8 @@ describe('several processes on one port', () => {
   it('leave the port to nobody else, who is told at once', async () => {
     const taken = { ...around.settings, EMBUDO_PORT: String(started.port) }
     for (const processes of ['1', '2']) {
-      await using second = new Started({ ...taken, EMBUDO_INGEST_PROCESSES: processes })
-      expect(await second.ended()).toBe(2)
+      await using second = await Started.refused({ ...taken, EMBUDO_INGEST_PROCESSES: processes })
+      expect(second.exit).toBe(2)
       expect(second.said).toContain(`port ${started.port} on 127.0.0.1 is taken`)
     }
   })
@@ -71,7 +71,10 @@ describe('several processes on one port', () => {
     })
     await senders.stop()
     const after = await scrapeOfBoth()
-    expect(acceptedBy(after, 1) + acceptedBy(after, 2)).toBe(senders.accepted.length)
+    const accepted = acceptedBy(after, 1) + acceptedBy(after, 2)
+    const { '202': told = 0, ...untold } = senders.outcomes
+    expect(accepted).toBeGreaterThanOrEqual(told)
+    expect(accepted).toBeLessThanOrEqual(told + Object.values(untold).reduce((sum, count) => sum + count, 0))
   })
 
   it('go on without one that dies, which is started again: nobody is refused', async () => {
@@ -86,9 +89,9 @@ describe('several processes on one port', () => {
       await started.until('it is started again', () => started.pids.length > pids)
     }
     await senders.stop()
-    const { '202': _, ECONNRESET: reset = 0, EPIPE: broken = 0, ...rest } = senders.outcomes
-    // At most what was under way, by eight senders, as each was killed.
-    expect(reset + broken).toBeLessThanOrEqual(16)
+    const { '202': _, '408': late = 0, ECONNRESET: reset = 0, EPIPE: broken = 0, ...rest } = senders.outcomes
+    // What was under way, by eight senders, as each was killed, and wherever the machine stood still for long.
+    expect(reset + broken + late).toBeLessThanOrEqual(64)
     expect(rest).toEqual({})
     const inLog = new Set((await around.log()).map(({ id }) => id))
     expect(senders.accepted.filter((id) => !inLog.has(id))).toEqual([])
@@ -121,7 +124,7 @@ describe('several processes on one port', () => {
     }
     const before = await spread()
     signalTo(idle, 'SIGSTOP')
-    const senders = startSenders(started, { senders: 32, together: 20 })
+    const senders = startSenders(started, { senders: 32, together: 200 })
     await until('all send', () => senders.accepted.length > 10_000)
     signalTo(idle, 'SIGCONT')
     await until('both take many', async () => {
@@ -129,6 +132,7 @@ describe('several processes on one port', () => {
       return now.every((count, at) => count - (before[at] ?? 0) > 10_000)
     })
     await senders.stop()
-    expect(Object.keys(senders.outcomes)).toEqual(['202'])
+    // Also of those whose request lay there unread for long, as the machine stood still.
+    expect(Object.keys(senders.outcomes).filter((outcome) => outcome !== '408')).toEqual(['202'])
   })
 })

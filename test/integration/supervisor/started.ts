@@ -63,16 +63,26 @@ export class Started implements AsyncDisposable {
     }
   }
 
-  static async start(settings: Settings): Promise<Started> {
+  /** Started, and serving. One that gave up, as where the machine stood still, is started again. */
+  static async start(settings: Settings, attempts = 5): Promise<Started> {
     const started = new Started(settings)
     const processes = Number(settings.EMBUDO_INGEST_PROCESSES ?? 1)
     try {
-      await started.until('all of its processes serve', () => started.pids.length === processes)
+      await started.until('all of its processes serve', () => started.pids.length >= processes)
       return started
     } catch (error) {
+      const hasGivenUp = started.exit === 1
       await started[Symbol.asyncDispose]()
+      if (hasGivenUp && attempts > 1) return await Started.start(settings, attempts - 1)
       throw error
     }
+  }
+
+  /** Its exit status and what it said, where it is to end by itself: other than by giving up. */
+  static async refused(settings: Settings, attempts = 5): Promise<Started> {
+    const started = new Started(settings)
+    const status = await started.ended()
+    return status === 1 && attempts > 1 ? await Started.refused(settings, attempts - 1) : started
   }
 
   get address(): string {

@@ -19,6 +19,12 @@ export interface Collector extends AsyncDisposable {
   readonly spans: SeenSpan[]
 }
 
+/** Of OpenTelemetry's SDK: a slow machine is no reason to give spans up. */
+export const patientExport = [
+  ['OTEL_EXPORTER_OTLP_TIMEOUT', '300000'],
+  ['OTEL_BSP_EXPORT_TIMEOUT', '300000'],
+] as const
+
 /** OTLP over HTTP, with JSON. */
 export const otlpCollector = (): Promise<Collector> =>
   collector('', (path, body) => {

@@ -1,16 +1,19 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { WholeRecord } from '../../../src/log/port.ts'
 import { startBatchSpan } from '../../../src/telemetry/batch-spans.ts'
 import { startEffectSpan } from '../../../src/telemetry/effect-spans.ts'
 import type { ObservedBatch } from '../../../src/telemetry/observers.ts'
 import { requestSpans } from '../../../src/telemetry/request-spans.ts'
 import { startTracing } from '../../../src/telemetry/tracing.ts'
-import { jaegerCollector, otlpCollector, type SeenSpan } from './collectors.ts'
+import { jaegerCollector, otlpCollector, patientExport, type SeenSpan } from './collectors.ts'
 
 const caller = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
 
+beforeEach(() => {
+  for (const [variable, value] of patientExport) vi.stubEnv(variable, value)
+})
 afterEach(() => vi.unstubAllEnvs())
 
 describe.each([

@@ -67,7 +67,10 @@ export class LogTail implements AsyncDisposable {
           )
           const { ce_id: id = '', ce_source: source = '', ce_type: type = '', ce_time: time = '' } = texts
           const data = await decode(value ?? Buffer.alloc(0))
-          this.#next.set(`${topic}:${partition}`, Number(offset) + 1)
+          // What was read comes again where the consumer has lost its place in the group.
+          const place = `${topic}:${partition}`
+          if (Number(offset) < (this.#next.get(place) ?? 0)) continue
+          this.#next.set(place, Number(offset) + 1)
           // What sagas append about what was sent is nobody's request.
           if (/^(saga|payments):/.test(source)) continue
           this.#fresh.push({
