@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import { createClient } from '@clickhouse/client'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { startApp } from '../../../src/app.ts'
 import { readConfig } from '../../../src/config.ts'
 import { type Role, roles, type Served } from '../../../src/supervisor/serve.ts'
+import { clickhouseClient } from '../../clickhouse-client.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { type Collector, otlpCollector, type SeenSpan } from './collectors.ts'
 
 const traceId = '4bf92f3577b34da6a3ce929d0e0e4736'
@@ -114,11 +115,11 @@ const databases = async (databaseUrl: string, clickhouseUrl: string): Promise<As
   const postgres = new Client({ connectionString: databaseUrl })
   await postgres.connect()
   await postgres.query(`create database ${name}`)
-  const clickhouse = createClient({ url: clickhouseUrl })
+  const clickhouse = clickhouseClient({ url: clickhouseUrl })
   await clickhouse.command({ query: `create database ${name}` })
   return {
     async [Symbol.asyncDispose]() {
-      await postgres.query(`drop database ${name} with (force)`)
+      await dropDatabase(postgres, name)
       await postgres.end()
       await clickhouse.command({ query: `drop database ${name}` })
       await clickhouse.close()
