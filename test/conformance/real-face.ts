@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto'
-import { createClient } from '@clickhouse/client'
 import { Client } from 'pg'
 import { readConfig } from '../../src/config.ts'
 import type { EmbeddedAddresses } from '../../src/embedded/start.ts'
+import { clickhouseClient } from '../clickhouse-client.ts'
+import { dropDatabase } from '../drop-database.ts'
 import { startWholeApp } from '../start-app.ts'
 
 /** The program with every role, on the real parts: topics and databases of its own, which go with it. */
@@ -46,9 +47,9 @@ const databases = async (
   await using making = new AsyncDisposableStack()
   const postgres = making.adopt(new Client({ connectionString: databaseUrl }), (it) => it.end())
   await postgres.connect()
-  const clickhouse = making.adopt(createClient({ url: clickhouseUrl }), (it) => it.close())
+  const clickhouse = making.adopt(clickhouseClient({ url: clickhouseUrl }), (it) => it.close())
   await postgres.query(`create database ${name}`)
-  making.defer(async () => void (await postgres.query(`drop database ${name} with (force)`)))
+  making.defer(() => dropDatabase(postgres, name))
   await clickhouse.command({ query: `create database ${name}` })
   making.defer(async () => void (await clickhouse.command({ query: `drop database ${name}` })))
   return making.move()

@@ -344,6 +344,10 @@ const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
           String(name),
           async () => {
             const answer: unknown = await value.apply(target, given)
+            if (name === 'query') {
+              const rows: unknown = await (answer as { json(): Promise<unknown> }).json()
+              return { json: async () => rows }
+            }
             if (name !== 'exec') return answer
             for await (const _ of (answer as { stream: AsyncIterable<unknown> }).stream);
             return { stream: [] }

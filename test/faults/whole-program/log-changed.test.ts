@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { createClient } from '@clickhouse/client'
 import { Kafka, logLevel } from 'kafkajs'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { clickhouseClient } from '../../clickhouse-client.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { until } from '../../processes.ts'
 import { funnelEvent, ndjson } from './load.ts'
 import { projections } from './oracle.ts'
@@ -20,7 +21,7 @@ const parts = inject('parts')
 const kafka = new Kafka({ brokers: parts.kafkaBrokers.split(','), logLevel: logLevel.NOTHING })
 const admin = kafka.admin()
 const postgres = new Client({ connectionString: parts.databaseUrl })
-const clickhouse = createClient({ url: parts.clickhouseUrl })
+const clickhouse = clickhouseClient({ url: parts.clickhouseUrl })
 beforeAll(async () => {
   await Promise.all([admin.connect(), postgres.connect()])
 })
@@ -47,7 +48,7 @@ const readToItsEnd = async () => {
     EMBUDO_LOG_LEVEL: 'warn',
   }
   await postgres.query(`create database ${name}`)
-  cleanUp.defer(async () => void (await postgres.query(`drop database ${name} with (force)`)))
+  cleanUp.defer(() => dropDatabase(postgres, name))
   await clickhouse.command({ query: `CREATE DATABASE ${name}` })
   cleanUp.defer(async () => void (await clickhouse.command({ query: `DROP DATABASE ${name}` })))
   const topics = async () => (await admin.listTopics()).filter((topic) => topic.startsWith(`${name}.`))

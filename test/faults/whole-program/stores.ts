@@ -1,6 +1,7 @@
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import type { ClickHouseClient } from '@clickhouse/client'
 import pg from 'pg'
 import type { RunFile } from '../../../src/run-file.ts'
+import { clickhouseClient } from '../../clickhouse-client.ts'
 
 /** SQL on a program's Postgres and ClickHouse, as any other client would. */
 export class Stores implements AsyncDisposable {
@@ -10,7 +11,7 @@ export class Stores implements AsyncDisposable {
   constructor(run: Pick<RunFile, 'postgres' | 'clickhouse'>) {
     this.#pool = new pg.Pool({ connectionString: run.postgres, max: 4, application_name: 'whole-program' })
     this.#pool.on('error', () => {})
-    this.#clickhouse = createClient({ url: run.clickhouse })
+    this.#clickhouse = clickhouseClient({ url: run.clickhouse })
   }
 
   async postgres<Row extends Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> {

@@ -7,10 +7,10 @@ import { topicName } from '../../../src/define/catalog.ts'
 import { eventTables } from '../../../src/define/event-tables.ts'
 import { eventTablesKind } from '../../../src/projection/clickhouse/event-tables.ts'
 import { pace } from '../../../src/projection/pace.ts'
+import { eventually } from '../../processes.ts'
 import { catalog, codec, openWorld, Story, type World } from './sink-world.ts'
 
 const logger = pino({ level: 'silent' })
-const patient = { timeout: 20_000, interval: 20 }
 
 describe('the tables of events, where the log is no longer the one that was read', () => {
   let world: World
@@ -73,10 +73,11 @@ describe('the tables of events, where the log is no longer the one that was read
     await change(story)
     await using consumer = await start(story)
     const ofTopic = () => consumer.status().filter(({ topic }) => topic === story.topic)
-    await expect
-      .poll(() => ofTopic().map(({ state }) => state), patient)
-      .toEqual(['failed', 'failed', 'failed'])
-    expect(ofTopic()[0]?.error).toMatch(/is not the log that events has read/)
+    const failed = await eventually(
+      async () => ofTopic(),
+      (places) => places.map(({ state }) => state).join() === 'failed,failed,failed',
+    )
+    expect(failed[0]?.error).toMatch(/is not the log that events has read/)
     expect(await story.positions()).toEqual([30, 30, 30])
     expect(await story.counts()).toEqual({ rows: 90, places: 90 })
   })

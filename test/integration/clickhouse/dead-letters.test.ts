@@ -1,12 +1,12 @@
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Corrections, Decided } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { listLetters, showLetter } from '../../../src/dead-letter/list.ts'
-import type { EmbudoError } from '../../../src/define/error.ts'
 import { eventTables } from '../../../src/define/event-tables.ts'
 import { ensureEventTables } from '../../../src/projection/clickhouse/tables.ts'
 import { mayDecide } from '../../../src/projection/decided-rows.ts'
 import { letterRelease } from '../../../src/projection/letters.ts'
+import { eventually, until } from '../../processes.ts'
 import {
   catalog,
   codec,
@@ -19,7 +19,6 @@ import {
 } from './sink-world.ts'
 
 const events = eventTables({ name: 'events', version: 1 })
-const patient = { timeout: 120_000, interval: 10 }
 
 /** A schema that is known, and bytes that end before it says. */
 const truncated = codec.encode('webinar_attended', attendance('L-0')).subarray(0, 12)
@@ -50,7 +49,7 @@ describe('dead letters of the tables of events', () => {
     await story.untilRead()
     expect(await story.counts()).toEqual({ rows: 120, places: 120 })
     expect(await story.accounts()).toEqual({ applied: 120, deadLettered: 5, unaccounted: 0 })
-    expect(worker.errors.filter((error) => !(error as EmbudoError).retriable)).toEqual([])
+    expect(worker.lasting).toEqual([])
     const letter = { generation: 1, partition: 1, state: 'open', attempts: 1, settled: false }
     expect(await story.letters()).toEqual([
       { ...letter, offset: end, type: 'webinar_attended', code: 'record_malformed' },
@@ -69,18 +68,18 @@ describe('dead letters of the tables of events', () => {
     await using worker = story.start()
     await story.untilRead()
     await story.retryLetters(new Map([[10, mended]]))
-    await vi.waitFor(
-      async () => expect((await story.letters()).map(({ state }) => state)).toEqual(['applied', 'open']),
-      patient,
+    const letters = await eventually(
+      () => story.letters(),
+      (all) => all.map(({ state }) => state).join() === 'applied,open',
     )
-    expect(await story.letters()).toMatchObject([
+    expect(letters).toMatchObject([
       { offset: 10, attempts: 1, settled: true },
       { offset: 11, attempts: 2, settled: false },
     ])
     expect(await story.counts()).toEqual({ rows: 31, places: 31 })
     expect(await story.accounts()).toEqual({ applied: 31, deadLettered: 1, unaccounted: 0 })
     expect(await story.positions()).toEqual([10, 12, 10])
-    expect(worker.errors.every((error) => (error as { code?: string }).code === 'position_moved')).toBe(true)
+    expect(worker.lasting).toEqual([])
   })
 
   it('are parked whatever text their headers hold', async () => {
@@ -90,7 +89,7 @@ describe('dead letters of the tables of events', () => {
     await using worker = story.start()
     await story.untilRead()
     expect(await story.letters()).toMatchObject([{ offset: 10, type: 'a\ufffdb' }])
-    expect(worker.errors).toEqual([])
+    expect(worker.lasting).toEqual([])
   })
 
   it('keep their own bytes beside the edit that becomes their row', async () => {
@@ -109,7 +108,7 @@ describe('dead letters of the tables of events', () => {
     await release(noCorrections)({ ...parked, offset: 10, subject: 'L-0' })
     expect(await story.letters()).toMatchObject([{ state: 'open' }])
     await release(edited)({ ...parked, offset: 10, subject: 'L-0' })
-    await expect.poll(async () => (await story.letters())[0]?.state, patient).toBe('applied')
+    await firstIsApplied(story)
     expect(await story.counts()).toEqual({ rows: 31, places: 31 })
     const { items } = await listLetters(pool, { topic: story.topic, state: 'applied', limit: 10 })
     expect((await showLetter(pool, items[0]!.id)).value).toEqual(unframed)
@@ -165,10 +164,10 @@ describe('dead letters of the tables of events', () => {
     await story.appendOnce(900)
     await story.appendValue(1, truncated, 1_200)
     await using worker = story.start()
-    await expect.poll(() => worker.errors, patient).toHaveLength(1)
-    expect(worker.errors[0]).toMatchObject({ code: 'too_many_poisoned', retriable: false })
+    await until('the partition has stopped', () => worker.lasting.length > 0)
+    expect(worker.lasting).toMatchObject([{ code: 'too_many_poisoned', retriable: false }])
     const others = async () => (await story.positions()).filter((_, partition) => partition !== 1)
-    await vi.waitFor(async () => expect(await others()).toEqual([300, 300]), patient)
+    await eventually(others, (positions) => positions.join() === '300,300')
     const [, reached = 0] = await story.positions()
     // What was read before the batch that had too many is written, and no half of that batch is.
     expect(await story.letters()).toHaveLength(Math.max(0, reached - 300))
@@ -185,8 +184,8 @@ describe('dead letters of the tables of events', () => {
     await using worker = story.start({ codec: newCodec(() => isThere) })
     await story.untilRead()
     await story.appendValue(0, framed(unreachableSchema))
-    await expect.poll(() => worker.errors.length, patient).toBeGreaterThan(2)
-    expect(worker.errors.at(-1)).toMatchObject({ code: 'registry_unavailable' })
+    const tries = () => worker.errors.filter((error) => codeOf(error) === 'registry_unavailable').length
+    await until('it is asked again and again', () => tries() > 2)
     expect(await story.positions()).toEqual([10, 10, 10])
     expect(await story.letters()).toEqual([])
     isThere = true
@@ -203,7 +202,7 @@ describe('dead letters of the tables of events', () => {
       await using _ = story.start()
       await story.untilRead()
       await story.retryLetters(new Map([[20, mended]]))
-      await expect.poll(async () => (await story.letters())[0]?.state, patient).toBe('applied')
+      await firstIsApplied(story)
     }
     await story.setBack(0)
     await using _ = story.start()
@@ -213,6 +212,14 @@ describe('dead letters of the tables of events', () => {
     expect((await story.letters()).map(({ state }) => state)).toEqual(['applied', 'open'])
   })
 })
+
+const firstIsApplied = (story: Story) =>
+  eventually(
+    async () => (await story.letters())[0]?.state,
+    (state) => state === 'applied',
+  )
+
+const codeOf = (error: unknown): unknown => (error as { code?: unknown }).code
 
 function attendance(leadId: string) {
   return { leadId, webinarId: 'W-1', attendanceDuration: 60, engagementScore: null }

@@ -4,6 +4,7 @@ import { framingBytes } from '../../../src/log/codec.ts'
 import { Rows } from '../../../src/projection/clickhouse/container.ts'
 import { sendInsert } from '../../../src/projection/clickhouse/insert.ts'
 import { ensureEventTables, nameEventTables } from '../../../src/projection/clickhouse/tables.ts'
+import { eventually } from '../../processes.ts'
 import { catalog, codec, openWorld, Story, type World } from './sink-world.ts'
 
 const time = '2026-11-20T10:00:00.123Z'
@@ -138,7 +139,11 @@ describe('the tables of events', () => {
     const limits = { lingerMs: 60_000 }
     await using worker = story.start({ limits })
     await story.untilWhole()
-    expect(worker.sink.status()).toMatchObject({ rowsWritten: 120, flushes: 1 })
+    const written = await eventually(
+      async () => worker.sink.status(),
+      ({ rowsWritten }) => rowsWritten === 120,
+    )
+    expect(written.flushes).toBe(1)
     const years = `SELECT toUInt32(uniqExact(toYear(_time))) AS years FROM webinar_attended WHERE _topic = '${story.topic}'`
     expect(await world.select(years)).toEqual([{ years: 10 }])
   })

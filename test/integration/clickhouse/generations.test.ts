@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { makeFeeds } from '../../../src/consumer/feeds.ts'
 import { joinMembership } from '../../../src/consumer/membership.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
@@ -11,9 +11,9 @@ import { namedGeneration } from '../../../src/projection/clickhouse/tables.ts'
 import type { GenerationKind } from '../../../src/projection/generation-kind.ts'
 import { ensureFirstGeneration } from '../../../src/projection/generations.ts'
 import { pace } from '../../../src/projection/pace.ts'
+import { eventually, until } from '../../processes.ts'
 import { catalog, codec, openWorld, Story, type World } from './sink-world.ts'
 
-const patient = { timeout: 20_000, interval: 20 }
 const definition = eventTables({ name: 'events', version: 1 })
 const logger = pino({ level: 'silent' })
 
@@ -72,7 +72,7 @@ describe('generations of the tables of events', () => {
     expect(tables).toEqual([])
   })
 
-  const compare = () => kind.compare(1, 2, AbortSignal.timeout(20_000))
+  const compare = () => kind.compare(1, 2, AbortSignal.timeout(240_000))
   const change = (sql: string) =>
     world.clickhouse.command({ query: sql, clickhouse_settings: { mutations_sync: '1' } })
 
@@ -149,7 +149,10 @@ describe('generations of the tables of events', () => {
     nowMs = 1_000
     const live = await tables()
     expect([live.all, live.of('lead_registered')]).toEqual(['events_g2', 'lead_registered_g2'])
-    await vi.waitFor(async () => expect(await namedGeneration(world.clickhouse, catalog)).toBe(2), patient)
+    await eventually(
+      () => namedGeneration(world.clickhouse, catalog),
+      (generation) => generation === 2,
+    )
   })
 
   it('leave nothing when they are dropped, and a number that comes again loses no rows', async () => {
@@ -162,9 +165,7 @@ describe('generations of the tables of events', () => {
       // Taken over twice, so that the fence is ahead of the epochs that begin anew.
       for (let starts = 0; starts < 2; starts++) {
         await using consumer = await kind.start(3)
-        await expect
-          .poll(() => consumer.status().every(({ state }) => state === 'running'), patient)
-          .toBe(true)
+        await until('it runs', () => consumer.status().every(({ state }) => state === 'running'))
         await story.untilRead(3)
         expect(await story.counts(3)).toEqual({ rows: 390, places: 390 })
       }

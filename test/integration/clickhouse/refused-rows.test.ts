@@ -1,8 +1,7 @@
 import { Readable } from 'node:stream'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { eventually } from '../../processes.ts'
 import { codec, openWorld, Story, type World } from './sink-world.ts'
-
-const patient = { timeout: 20_000, interval: 10 }
 
 /** What is known of ClickHouse's limits is refused before: here amounts are not, as a stand-in for what is not known. */
 vi.mock('../../../src/projection/clickhouse/skipper.ts', async (importOriginal) => {
@@ -55,27 +54,24 @@ describe('a row that ClickHouse refuses', () => {
     await story.appendOnce(30)
     await story.appendValue(1, tooLarge)
     await story.appendValue(1, tooLarge)
-    const attempts = async () => (await story.letters()).map((letter) => [letter.state, letter.attempts])
+    const become = (...wanted: string[]) =>
+      eventually(
+        async () => (await story.letters()).map(({ state, attempts }) => `${state} ${attempts}`),
+        (letters) => letters.join() === wanted.join(),
+      )
     {
       await using _ = story.start()
       await story.untilRead()
       await story.retryLetters(new Map([[10, sale('49.50')]]))
-      await vi.waitFor(
-        async () =>
-          expect(await attempts()).toEqual([
-            ['applied', 1],
-            ['open', 2],
-          ]),
-        patient,
-      )
+      await become('applied 1', 'open 2')
     }
     // Another process, which has seen neither refused.
     await using _ = story.start()
     await story.retryLetters(new Map([[11, tooLargeAsWell]]))
-    await vi.waitFor(async () => expect((await attempts())[1]).toEqual(['open', 3]), patient)
+    await become('applied 1', 'open 3')
     expect(await story.letters()).toMatchObject([{ offset: 10 }, { offset: 11, code: 'row_refused' }])
     await story.retryLetters(new Map([[11, sale('-49.50')]]))
-    await vi.waitFor(async () => expect((await attempts())[1]).toEqual(['applied', 3]), patient)
+    await become('applied 1', 'applied 3')
     expect(await story.counts()).toEqual({ rows: 32, places: 32 })
     expect(await story.accounts()).toEqual({ applied: 32, deadLettered: 0, unaccounted: 0 })
   })
@@ -112,6 +108,6 @@ describe('a row that ClickHouse refuses', () => {
     await story.untilRead()
     expect(await story.counts()).toEqual({ rows: 1, places: 1 })
     expect(await story.letters()).toMatchObject([{ offset: 1, code: 'record_malformed' }])
-    expect(worker.errors).toEqual([])
+    expect(worker.lasting).toEqual([])
   })
 })

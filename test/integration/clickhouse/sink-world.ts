@@ -1,23 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseLogLevel } from '@clickhouse/client'
 import pg from 'pg'
 import { pino } from 'pino'
 import { expect } from 'vitest'
 import * as generated from '../../../schemas/events.generated.ts'
 import { distinct } from '../../../src/consumer/distinct.ts'
 import { identityHash } from '../../../src/consumer/identity-hash.ts'
+import { isPassing } from '../../../src/consumer/passing.ts'
 import { raiseEpoch } from '../../../src/consumer/positions.ts'
 import type { Corrections } from '../../../src/dead-letter/correction.ts'
 import { noCorrections } from '../../../src/dead-letter/corrections.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
-import { EmbudoError, isRetriable } from '../../../src/define/error.ts'
+import { EmbudoError } from '../../../src/define/error.ts'
 import { Codec } from '../../../src/log/codec.ts'
 import { type MemoryLog, memoryLog } from '../../../src/log/memory-log.ts'
 import type { AppendRecord } from '../../../src/log/port.ts'
 import { migrate } from '../../../src/postgres/migrate.ts'
 import { EventSink, type SinkLimits } from '../../../src/projection/clickhouse/sink.ts'
 import { ensureEventTables, nameEventTables } from '../../../src/projection/clickhouse/tables.ts'
+import { clickhouseClient } from '../../clickhouse-client.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { eventually } from '../../processes.ts'
 
 export const catalog = catalogOf(generated)
@@ -69,10 +72,10 @@ export const openWorld = async (parts: { clickhouseUrl: string; databaseUrl: str
   const pool = newPool()
 
   const clickhouseUrl = withDatabase(parts.clickhouseUrl, name)
-  const outside = createClient({ url: parts.clickhouseUrl })
+  const outside = clickhouseClient({ url: parts.clickhouseUrl })
   await outside.command({ query: `CREATE DATABASE ${name}` })
   const log = { level: ClickHouseLogLevel.OFF }
-  const clickhouse = createClient({ url: clickhouseUrl, max_open_connections: 20, log })
+  const clickhouse = clickhouseClient({ url: clickhouseUrl, max_open_connections: 20, log })
   await ensureEventTables(clickhouse, catalog, 1)
   await nameEventTables(clickhouse, catalog, 1)
 
@@ -88,7 +91,7 @@ export const openWorld = async (parts: { clickhouseUrl: string; databaseUrl: str
       await outside.command({ query: `DROP DATABASE ${name}` })
       await outside.close()
       await pool.end()
-      await admin.query(`drop database ${name} with (force)`)
+      await dropDatabase(admin, name)
       await admin.end()
     },
   }
@@ -202,13 +205,14 @@ export class Story {
   ): Worker {
     const { clickhouse = this.world.clickhouse, pool = this.world.pool } = parts
     const { corrections = noCorrections, generation = 1 } = parts
-    const limits = { lingerMs: 0, drainMs: 2_000, watchMs: 20, ...parts.limits }
+    const limits = { lingerMs: 0, drainMs: 60_000, watchMs: 20, ...parts.limits }
     const sink = new EventSink({
       ...{ clickhouse, pool, corrections, limits, maxPoisonedShare: 0.5 },
       ...{ prefix: this.prefix, codec: parts.codec ?? codec },
     })
     const abort = new AbortController()
     const errors: unknown[] = []
+    const lasting: unknown[] = []
 
     const read = async (partition: number, signal: AbortSignal): Promise<void> => {
       for (let failures = 1; !signal.aborted; failures++) {
@@ -223,7 +227,8 @@ export class Story {
         } catch (error) {
           if (signal.aborted) return
           errors.push(error)
-          if (!isRetriable(error) || parts.stopsAtErrors === true) return
+          if (!isPassing(error)) lasting.push(error)
+          if (!isPassing(error) || parts.stopsAtErrors === true) return
           // As consumers do, or two that fight would hinder each other for ever.
           await sleep(Math.random() * Math.min(2_000, 10 * 2 ** failures))
         } finally {
@@ -247,6 +252,7 @@ export class Story {
     return {
       sink,
       errors,
+      lasting,
       own,
       ended: Promise.all(running),
       async [Symbol.asyncDispose]() {
@@ -380,6 +386,8 @@ export interface Letter {
 export interface Worker extends AsyncDisposable {
   readonly sink: EventSink
   readonly errors: unknown[]
+  /** Those of them that no further try would mend: each has stopped its partition. */
+  readonly lasting: unknown[]
   /** When none of the partitions that it started with goes on. */
   readonly ended: Promise<unknown>
   own(partition: number): { letGo(): Promise<void> }

@@ -56,7 +56,8 @@ describe('the package', () => {
     await using face = await startFace()
     const program = `
       import { createClient } from 'embudo/client'
-      const embudo = createClient({ url: process.argv[2], source: 'shop', onError: (error) => { throw error } })
+      const onError = (error) => { throw error }
+      const embudo = createClient({ url: process.argv[2], source: 'shop', requestTimeoutMs: 600_000, onError })
       const leadId = 'L-1'
       const sent = embudo.send('webinar_attended', { leadId, webinarId: 'W-9', attendanceDuration: 2710 })
       embudo.send('conversion_completed', { leadId, conversionType: 'course', value: 49, currency: 'EUR' })

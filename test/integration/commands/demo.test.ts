@@ -14,6 +14,8 @@ beforeEach(async () => {
 afterEach(async () => await rm(folder, { recursive: true }))
 
 const demo = ['demo', '--leads', '1000', '--seed', '7', '--until', '2026-11-20', '--json']
+/** Without the patience that commands have with a request: given up, it goes again, and counts. */
+const patientFetch: typeof fetch = (input, init) => fetch(input, { ...init, signal: null })
 const ledgerOf = async (
   path: string,
 ): Promise<{ id: string; source: string; type: string; leadId?: string }[]> =>
@@ -27,7 +29,8 @@ describe('the demo against the real ingestion', () => {
     await using server = new UnreliableServer()
     await server.start()
     const ledger = join(folder, 'ledger.ndjson')
-    const ran = await run(demoCommand, [...demo, '--url', server.url, '--ledger', ledger])
+    const args = [...demo, '--url', server.url, '--ledger', ledger]
+    const ran = await run(demoCommand, args, { fetch: patientFetch })
     expect(ran).toMatchObject({ status: 0, err: '' })
     const { accepted, rejected, duplicateRisk, byType, lastPosition } = ran.json() as Record<string, never>
     expect({ accepted, rejected, duplicateRisk }).toEqual({
@@ -73,7 +76,7 @@ describe('the demo against the real ingestion', () => {
         killed = true
         await server.kill()
       }
-      return await fetch(...request)
+      return await patientFetch(...request)
     }
     const wait = async () => {
       retries += 1
@@ -96,7 +99,7 @@ describe('the demo against the real ingestion', () => {
     const ran = await run(
       demoCommand,
       ['demo', '--leads', '20', '--rate', '100', '--url', server.url, '--json'],
-      { wait, now: () => now },
+      { wait, now: () => now, fetch: patientFetch },
     )
     const { accepted } = ran.json() as { accepted: number }
     expect(now - begun).toBe(accepted * 10)
@@ -117,6 +120,7 @@ describe('send against the real ingestion', () => {
     ].join('\n')
     const ran = await run(sendCommand, ['send', '--url', server.url, '--rejects', rejects, '--json'], {
       input,
+      fetch: patientFetch,
     })
     expect(ran.status).toBe(1)
     expect(ran.json()).toMatchObject({ accepted: 2, rejected: 1, rejects })

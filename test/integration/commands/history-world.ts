@@ -8,6 +8,7 @@ import { Codec } from '../../../src/log/codec.ts'
 import { appendEvents, type PreparedEvent } from '../../../src/log/event-appender.ts'
 import { kafkaLog } from '../../../src/log/kafka-log.ts'
 import { schemaRegistry } from '../../../src/log/registry.ts'
+import { patientAppendMs } from '../../program.ts'
 import { applied, makeDatabase, startProjector } from '../projection/world.ts'
 
 /** A topic of leads on real Kafka, a database, and the environment that leads a command to them. */
@@ -17,7 +18,12 @@ export const historyWorld = async (parts: EmbeddedAddresses) => {
   const catalog = catalogOf(generated)
   const registry = schemaRegistry({ url: parts.registryUrl })
   const database = making.use(await makeDatabase(parts.databaseUrl))
-  const log = making.use(await kafkaLog({ brokers: parts.kafkaBrokers.split(','), clientId: 'history' }))
+  const log = making.use(
+    await kafkaLog({
+      ...{ brokers: parts.kafkaBrokers.split(','), clientId: 'history' },
+      ...{ connectTimeoutMs: 60_000, requestTimeoutMs: 60_000, deliveryTimeoutMs: 300_000 },
+    }),
+  )
   const topic = topicName(prefix, leadProfile.topic)
   const { partitions } = leadProfile.topic
   await log.ensureTopics([{ topic, partitions, replication: 1, settings: {} }])
@@ -33,6 +39,7 @@ export const historyWorld = async (parts: EmbeddedAddresses) => {
       DATABASE_URL: database.url,
       EMBUDO_TOPIC_PREFIX: prefix,
       EMBUDO_DATA_DIR: '/nonexistent/embudo',
+      EMBUDO_APPEND_TIMEOUT_MS: patientAppendMs,
     },
     append: (events: readonly PreparedEvent[]) => append(events),
     /** Until the project's read model and tally of leads have applied everything. */

@@ -1,5 +1,4 @@
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import * as generated from '../../../schemas/events.generated.ts'
 import { catalogOf } from '../../../src/define/catalog.ts'
 import { Admission } from '../../../src/ingest/admission.ts'
@@ -9,6 +8,7 @@ import { eventValidator } from '../../../src/ingest/validate.ts'
 import type { EventToAppend } from '../../../src/log/event-record.ts'
 import type { Appended, AppendRecord, EncodedRecord, LogFailure } from '../../../src/log/port.ts'
 import { passThrough } from '../../../src/privacy/pass-through.ts'
+import { lastingPorts } from '../../ports.ts'
 
 export type Appending = 'appended' | 'appended and not acknowledged' | 'not appended'
 
@@ -22,7 +22,7 @@ export class UnreliableServer implements AsyncDisposable {
   readonly #appending: (append: number) => Appending
   readonly #waiting = new Map<string, EventToAppend>()
   #server: Server | undefined
-  #port = 0
+  #port: number | undefined
 
   constructor(appending: (append: number) => Appending = () => 'appended') {
     this.#appending = appending
@@ -49,9 +49,10 @@ export class UnreliableServer implements AsyncDisposable {
       },
     })
     const server = createServer((request, response) => answer(request, response))
+    server.keepAliveTimeout = 600_000
+    if (this.#port === undefined) [this.#port] = await lastingPorts(1)
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve))
     this.#server = server
-    this.#port = (server.address() as AddressInfo).port
   }
 
   async kill(): Promise<void> {

@@ -2,9 +2,10 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import type { ClickHouseClient } from '@clickhouse/client'
 import avro from 'avsc'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { clickhouseClient } from '../../clickhouse-client.ts'
 import { until } from '../../processes.ts'
 import { type Hosted, started } from './hosted.ts'
 
@@ -14,7 +15,7 @@ let client: ClickHouseClient
 
 async function start() {
   run = await started(dataDir, 'clickhouse')
-  client = createClient({ url: run.addresses.clickhouseUrl, log: { level: 127 } })
+  client = clickhouseClient({ url: run.addresses.clickhouseUrl, log: { level: 127 } })
 }
 beforeAll(async () => {
   dataDir = await mkdtemp(join(tmpdir(), 'embudo-clickhouse-'))
@@ -108,7 +109,7 @@ describe("ClickHouse's client on the embedded engine", () => {
   it("gives ClickHouse's errors", async () => {
     await expect(rowsOf('SELECT * FROM nowhere')).rejects.toMatchObject({ code: '60', type: 'UNKNOWN_TABLE' })
     await expect(rowsOf('SELEC 1')).rejects.toMatchObject({ code: '62', type: 'SYNTAX_ERROR' })
-    const stranger = createClient({ url: withPassword('wrong'), log: { level: 127 } })
+    const stranger = clickhouseClient({ url: withPassword('wrong'), log: { level: 127 } })
     await expect(stranger.query({ query: 'SELECT 1' })).rejects.toMatchObject({ code: '516' })
     await stranger.close()
   })

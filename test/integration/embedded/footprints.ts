@@ -1,7 +1,7 @@
-import { createClient } from '@clickhouse/client'
 import { Kafka, logLevel } from 'kafkajs'
 import pg from 'pg'
 import type { EmbeddedAddresses } from '../../../src/embedded/start.ts'
+import { clickhouseClient } from '../../clickhouse-client.ts'
 
 const name = 'footprints'
 
@@ -9,9 +9,9 @@ const name = 'footprints'
 export async function leaveFootprint(addresses: EmbeddedAddresses, mark: number): Promise<void> {
   const kafka = clientOf(addresses)
   const admin = kafka.admin()
-  await admin.createTopics({ topics: [{ topic: name, numPartitions: 1 }], waitForLeaders: true })
+  await admin.createTopics({ topics: [{ topic: name, numPartitions: 1 }], timeout: 240_000 })
   await admin.disconnect()
-  const producer = kafka.producer()
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
   await producer.connect()
   await producer.send({ topic: name, acks: -1, messages: [{ value: String(mark) }] })
   await producer.disconnect()
@@ -29,7 +29,7 @@ export async function leaveFootprint(addresses: EmbeddedAddresses, mark: number)
     await client.query(`INSERT INTO ${name} VALUES ($1)`, [mark])
   })
 
-  const clickhouse = createClient({ url: addresses.clickhouseUrl })
+  const clickhouse = clickhouseClient({ url: addresses.clickhouseUrl })
   const table = `CREATE TABLE IF NOT EXISTS ${name} (mark Int32) ENGINE = MergeTree ORDER BY mark`
   await clickhouse.command({ query: table })
   await clickhouse.insert({ table: name, values: [{ mark }], format: 'JSONEachRow' })
@@ -38,7 +38,7 @@ export async function leaveFootprint(addresses: EmbeddedAddresses, mark: number)
 
 /** The marks that each part still has. */
 export async function findFootprints(addresses: EmbeddedAddresses): Promise<Record<string, number[]>> {
-  const clickhouse = createClient({ url: addresses.clickhouseUrl })
+  const clickhouse = clickhouseClient({ url: addresses.clickhouseUrl })
   const rows = await clickhouse.query({
     query: `SELECT mark FROM ${name} ORDER BY mark`,
     format: 'JSONEachRow',
@@ -62,23 +62,24 @@ async function readTopic(addresses: EmbeddedAddresses): Promise<number[]> {
   const admin = kafka.admin()
   const [offsets] = await admin.fetchTopicOffsets(name)
   await admin.disconnect()
-  const marks: number[] = []
+  // By offset: one that has lost its place in the group reads again.
+  const marks = new Map<string, number>()
   const consumer = kafka.consumer({ groupId: `${name}-${process.pid}-${performance.now()}` })
   await consumer.subscribe({ topic: name, fromBeginning: true })
   await new Promise<void>((resolve) => {
     void consumer.run({
       eachMessage: async ({ message }) => {
-        marks.push(Number(message.value))
-        if (marks.length === Number(offsets?.high)) resolve()
+        marks.set(message.offset, Number(message.value))
+        if (marks.size === Number(offsets?.high)) resolve()
       },
     })
   })
   await consumer.disconnect()
-  return marks
+  return [...marks.values()]
 }
 
 const clientOf = ({ kafkaBrokers }: EmbeddedAddresses) =>
-  new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING })
+  new Kafka({ brokers: kafkaBrokers.split(','), logLevel: logLevel.NOTHING, requestTimeout: 240_000 })
 
 async function withPostgres<T>(
   addresses: EmbeddedAddresses,

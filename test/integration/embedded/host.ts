@@ -17,8 +17,8 @@ try {
     leftoverPatienceMs: Number(values.patience),
     parts: new Set(values.parts.split(',') as PartName[]),
   })
-  process.stdout.write(`${JSON.stringify({ addresses: parts.addresses, pids: parts.pids })}\n`)
   const told = new Promise((resolve) => process.once('SIGTERM', resolve))
+  process.stdout.write(`${JSON.stringify({ addresses: parts.addresses, pids: parts.pids })}\n`)
   const died = await Promise.race([told, parts.died])
   if (died instanceof EmbudoError) throw died
 } catch (error) {

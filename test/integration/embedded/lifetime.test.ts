@@ -47,6 +47,7 @@ describe('the embedded parts', { timeout: 600_000 }, () => {
     const first = await started(dataDir)
     await leaveFootprint(first.addresses, 1)
     first.host.kill('SIGKILL')
+    await first.ended()
 
     // At once: it has to wait for the old parts to end.
     const second = await started(dataDir)
@@ -64,6 +65,7 @@ describe('the embedded parts', { timeout: 600_000 }, () => {
       await leaveFootprint(run.addresses, mark)
       marks.push(mark)
       for (const pid of [run.host.pid ?? 0, ...Object.values(run.pids).flatMap(withChildren)]) kill(pid)
+      await run.ended()
     }
     const last = await started(dataDir)
     expect(await findFootprints(last.addresses)).toEqual(everywhere(marks))
@@ -94,6 +96,7 @@ describe('the embedded parts', { timeout: 600_000 }, () => {
     const [tether = 0, server = 0] = first.pids.clickhouse ?? []
     for (const pid of [...childrenOf(tether).filter((child) => child !== server), tether]) kill(pid)
     first.host.kill('SIGKILL')
+    await first.ended()
 
     const second = await started(dataDir, 'clickhouse', 100)
     expect(second.pids.clickhouse).not.toContain(server)

@@ -1,7 +1,8 @@
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import type { ClickHouseClient } from '@clickhouse/client'
 import { afterAll, beforeAll, expect, inject, it } from 'vitest'
 import { allEvents, ensureEventTables, tableName } from '../../../src/projection/clickhouse/tables.ts'
 import { clickhouseHistory } from '../../../src/query/subject-history.ts'
+import { clickhouseClient } from '../../clickhouse-client.ts'
 import { catalog } from './http-face.ts'
 
 const database = `history_${process.pid}_${Date.now().toString(36)}`
@@ -10,9 +11,9 @@ let clickhouse: ClickHouseClient
 
 beforeAll(async () => {
   const url = inject('parts').clickhouseUrl
-  admin = createClient({ url })
+  admin = clickhouseClient({ url })
   await admin.command({ query: `CREATE DATABASE ${database}` })
-  clickhouse = createClient({ url, database })
+  clickhouse = clickhouseClient({ url, database })
   await ensureEventTables(clickhouse, catalog, 1)
 })
 

@@ -122,7 +122,8 @@ export const startFace = async (options: FaceOptions = {}) => {
   ]
   const http = createHttpServer({
     crossOrigin: crossOrigin(options.origins ?? []),
-    limits: options.http ?? {},
+    // A test may connect long before it has something to say.
+    limits: { headersTimeoutMs: 600_000, ...options.http },
     onDropped: taking.connectionDropped,
     onStopping: taking.stop,
     ingest: taking.take,

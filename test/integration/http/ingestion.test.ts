@@ -525,7 +525,7 @@ describe('many events', () => {
   })
 
   it('a client that goes away leaves what was appended, and nothing hangs', async () => {
-    await using own = await startFace({ limits: { chunkEvents: 10 } })
+    await using own = await startFace({ limits: { chunkEvents: 10, idleMs: 600_000 } })
     const socket = net.connect(own.port, '127.0.0.1')
     socket.write(
       'POST /api/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n',

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod'
+import { until } from '../../processes.ts'
 import { attended, startFace } from './http-face.ts'
 
 let face: Awaited<ReturnType<typeof startFace>>
@@ -184,7 +185,7 @@ it('finishes what has begun when it stops', async () => {
   await using own = await startFace()
   const release = own.log.faults.holdAppends()
   const answer = own.post(JSON.stringify(attended()))
-  await expect.poll(() => own.admission.heldBytes).toBeGreaterThan(0)
+  await until('it is held', () => own.admission.heldBytes > 0)
   const stopped = own.http.drain(120_000)
   expect(own.http.isDraining()).toBe(true)
   release()

@@ -4,6 +4,7 @@ import leadProfile from '../../../projections/lead_profile/projection.ts'
 import webinarStats from '../../../projections/webinar_stats/projection.ts'
 import { createTableSql, tableOf, viewSql } from '../../../src/projection/postgres/table.ts'
 import type { HistoryEvent } from '../../../src/query/subject-history.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { startFace } from './http-face.ts'
 
 const database = `reading_${process.pid}_${Date.now().toString(36)}`
@@ -56,7 +57,7 @@ afterAll(async () => {
   expect(face.errors).toEqual([])
   await face[Symbol.asyncDispose]()
   await pool.end()
-  await admin.query(`drop database ${database}`)
+  await dropDatabase(admin, database)
   await admin.end()
 })
 

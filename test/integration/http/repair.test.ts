@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { projectionsCommand } from '../../../src/commands/projections.ts'
 import { EmbudoError } from '../../../src/define/error.ts'
 import type { RepairOperations } from '../../../src/http/repair-routes.ts'
+import { eventually } from '../../processes.ts'
 import { run } from '../../unit/commands/command-line.ts'
 import { startFace } from './http-face.ts'
 
@@ -42,14 +43,21 @@ describe('POST /api/projections/{name}/repair', () => {
 
   it('is not cut off however long it takes, and is one document in the end', async () => {
     const { promise: isSeen, resolve: seen } = Promise.withResolvers<void>()
+    let hasBegun = false
     const repair: Repair = async () => {
+      hasBegun = true
       await Promise.all([isSeen, delay(3 * idleTimeoutMs)])
       return repaired
     }
     await using face = await startFace({ repair, http: { idleTimeoutMs } })
-    const response = await face.post(subjects, {}, path)
+    // Where a machine stands still, nothing moves on a connection whose request is there and was not read yet.
+    const ask = () =>
+      face.post(subjects, {}, path).catch((error: unknown) => {
+        if (hasBegun) throw error
+      })
+    const response = await eventually(ask, (answer) => answer !== undefined)
     let text = ''
-    for await (const piece of response.body!.pipeThrough(new TextDecoderStream())) {
+    for await (const piece of response!.body!.pipeThrough(new TextDecoderStream())) {
       text += piece
       if (text.length > 3) seen()
     }

@@ -1,5 +1,6 @@
 import { connect } from 'node:net'
 import { expect, it } from 'vitest'
+import { until } from '../../processes.ts'
 import { attended, startFace } from './http-face.ts'
 
 it('each answer is counted under its own class of status, and none where nobody was answered', async () => {
@@ -23,8 +24,8 @@ it('each answer is counted under its own class of status, and none where nobody 
   client.write(
     'POST /api/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{',
   )
-  await expect.poll(() => face.admission.heldBytes).toBeGreaterThan(0)
+  await until('it is held', () => face.admission.heldBytes > 0)
   client.destroy()
-  await expect.poll(() => face.admission.heldBytes).toBe(0)
+  await until('nothing is held', () => face.admission.heldBytes === 0)
   expect(await counts()).toMatchObject({ '2xx': 1, '4xx': 4 })
 })

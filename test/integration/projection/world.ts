@@ -19,6 +19,7 @@ import { type Lifecycle, projectionLifecycle } from '../../../src/projection/lif
 import { type ProjectionManager, startProjections } from '../../../src/projection/manager.ts'
 import { pace } from '../../../src/projection/pace.ts'
 import { listProjections, type ProjectionItem } from '../../../src/projection/queries.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { eventually } from '../../processes.ts'
 import { type Happened, leads } from './models.ts'
 
@@ -40,7 +41,7 @@ export const makeDatabase = async (
   const name = `projection_${randomUUID().replaceAll('-', '').slice(0, 16)}`
   const url = new URL(serverUrl)
   url.pathname = `/${name}`
-  await command(serverUrl, `create database ${name}`)
+  await onServer(serverUrl, (server) => server.query(`create database ${name}`))
   await migrate(url.href, logger)
   const pool = new Pool({ connectionString: url.href, max: 12, options: '-c synchronous_commit=off' })
   pool.on('error', () => {})
@@ -49,7 +50,7 @@ export const makeDatabase = async (
     pool,
     async [Symbol.asyncDispose]() {
       await pool.end()
-      await command(serverUrl, `drop database ${name} with (force)`)
+      await onServer(serverUrl, (server) => dropDatabase(server, name))
     },
   }
 }
@@ -240,11 +241,11 @@ const textOf = (query: string | { readonly text: string }): string =>
 const connectionLost = (): Error =>
   Object.assign(new Error('Connection terminated unexpectedly'), { code: 'ECONNRESET' })
 
-const command = async (url: string, sql: string): Promise<void> => {
+const onServer = async (url: string, act: (server: Client) => Promise<unknown>): Promise<void> => {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    await client.query(sql)
+    await act(client)
   } finally {
     await client.end()
   }

@@ -15,6 +15,7 @@ import { migrate } from '../../../src/postgres/migrate.ts'
 import { sagaIdOf } from '../../../src/saga/deterministic-id.ts'
 import { type SagaItem, showSaga } from '../../../src/saga/queries.ts'
 import { type SagaParts, startSagas } from '../../../src/saga/start.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { eventually } from '../../processes.ts'
 
 export { eventually }
@@ -33,7 +34,7 @@ export const makeDatabase = async (
 ): Promise<AsyncDisposable & { url: string; pool: Pool }> => {
   const name = `saga_${randomUUID().replaceAll('-', '').slice(0, 16)}`
   const url = new URL(serverUrl)
-  await command(url.href, `create database ${name}`)
+  await onServer(url.href, (server) => server.query(`create database ${name}`))
   const own = new URL(serverUrl)
   own.pathname = `/${name}`
   await migrate(own.href, logger)
@@ -46,7 +47,7 @@ export const makeDatabase = async (
     pool,
     async [Symbol.asyncDispose]() {
       await pool.end()
-      await command(url.href, `drop database ${name} with (force)`)
+      await onServer(url.href, (server) => dropDatabase(server, name))
     },
   }
 }
@@ -146,11 +147,11 @@ export const ended = (pool: Pool, enrollmentId: string, patienceMs?: number): Pr
     patienceMs,
   )
 
-const command = async (url: string, sql: string): Promise<void> => {
+const onServer = async (url: string, act: (server: Client) => Promise<unknown>): Promise<void> => {
   const client = new Client({ connectionString: url })
   await client.connect()
   try {
-    await client.query(sql)
+    await act(client)
   } finally {
     await client.end()
   }

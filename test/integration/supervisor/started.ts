@@ -5,6 +5,7 @@ import { env } from 'node:process'
 import { createInterface } from 'node:readline'
 import { Client } from 'pg'
 import type { EmbeddedAddresses } from '../../../src/embedded/start.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { type LogRecord, readLog } from '../../faults/whole-program/log-reader.ts'
 import { until } from '../../processes.ts'
 
@@ -36,7 +37,7 @@ export const surroundings = async (parts: EmbeddedAddresses): Promise<Surroundin
     },
     log: () => readLog({ kafka: parts.kafkaBrokers, registry: parts.registryUrl }, [`${name}.leads`]),
     [Symbol.asyncDispose]: async () => {
-      await postgres.query(`drop database ${name} with (force)`)
+      await dropDatabase(postgres, name)
       await postgres.end()
     },
   }

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { createClient } from '@clickhouse/client'
 import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import { readConfig } from '../../../src/config.ts'
 import type { Served } from '../../../src/supervisor/serve.ts'
+import { clickhouseClient } from '../../clickhouse-client.ts'
+import { dropDatabase } from '../../drop-database.ts'
 import { eventually } from '../../processes.ts'
 import { startWholeApp } from '../../start-app.ts'
 import { type Collector, otlpCollector, patientExport, type SeenSpan } from './collectors.ts'
@@ -131,11 +132,11 @@ const databases = async (databaseUrl: string, clickhouseUrl: string): Promise<As
   const postgres = new Client({ connectionString: databaseUrl })
   await postgres.connect()
   await postgres.query(`create database ${name}`)
-  const clickhouse = createClient({ url: clickhouseUrl })
+  const clickhouse = clickhouseClient({ url: clickhouseUrl })
   await clickhouse.command({ query: `create database ${name}` })
   return {
     async [Symbol.asyncDispose]() {
-      await postgres.query(`drop database ${name} with (force)`)
+      await dropDatabase(postgres, name)
       await postgres.end()
       await clickhouse.command({ query: `drop database ${name}` })
       await clickhouse.close()
