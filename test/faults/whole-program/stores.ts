@@ -1,4 +1,4 @@
-import { type ClickHouseClient, createClient } from '@clickhouse/client'
+import { type ClickHouseClient, ClickHouseLogLevel, createClient } from '@clickhouse/client'
 import pg from 'pg'
 import type { RunFile } from '../../../src/run-file.ts'
 
@@ -10,7 +10,8 @@ export class Stores implements AsyncDisposable {
   constructor(run: Pick<RunFile, 'postgres' | 'clickhouse'>) {
     this.#pool = new pg.Pool({ connectionString: run.postgres, max: 4, application_name: 'whole-program' })
     this.#pool.on('error', () => {})
-    this.#clickhouse = createClient({ url: run.clickhouse })
+    const log = { level: ClickHouseLogLevel.OFF }
+    this.#clickhouse = createClient({ url: run.clickhouse, request_timeout: 600_000, log })
   }
 
   async postgres<Row extends Record<string, unknown>>(sql: string, values: unknown[] = []): Promise<Row[]> {
