@@ -3,10 +3,11 @@ import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { ClickHouseClient } from '@clickhouse/client'
 import type { Pool } from 'pg'
-import { afterAll, beforeAll, describe, expect, inject, it, vi } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { sendable } from '../../src/define/catalog.ts'
 import { EmbudoError } from '../../src/define/error.ts'
 import { catalog, codec, openWorld, Story, type World } from '../integration/clickhouse/sink-world.ts'
+import { eventually, until } from '../processes.ts'
 
 /** Promise 3: after a crash at any point every event is in ClickHouse, once. */
 describe('the ClickHouse sink', () => {
@@ -85,8 +86,8 @@ describe('the ClickHouse sink', () => {
       if (name === 'query' && (asked as { query: string }).query.includes('system.processes')) looks++
       return run()
     })
-    await using _ = story.start({ clickhouse, limits: { drainMs: 60_000 } })
-    await expect.poll(() => looks, patient).toBeGreaterThan(10)
+    await using _ = story.start({ clickhouse, limits: { drainMs: 600_000 } })
+    await until('it has looked again and again', () => looks > 10)
     source.end('0\n')
     await slow
     await story.untilWhole()
@@ -133,7 +134,7 @@ describe('the ClickHouse sink', () => {
       const limits = { maxRows: 20, lingerMs: call % 4 === 0 ? 0 : 60_000 }
       const one = story.start({ clickhouse, limits })
       const other = story.start({ clickhouse, limits })
-      await vi.waitFor(() => expect(calls).toBeGreaterThanOrEqual(call), patient)
+      await until(`${call} calls were made`, () => calls >= call)
       await Promise.all([one[Symbol.asyncDispose](), other[Symbol.asyncDispose]()])
       await using _ = story.start()
       await story.untilWhole()
@@ -161,12 +162,15 @@ describe('the ClickHouse sink', () => {
     await insertBegins.promise
     // One flush is on its way, and as much as may wait waits for the next.
     await story.appendOnce(90)
-    await vi.waitFor(() => expect(worker.sink.status().pendingRows).toBe(30), patient)
+    await until('they wait', () => worker.sink.status().pendingRows === 30)
     worker.own(1)
-    await vi.waitFor(() => expect(worker.sink.status().partitions).toBe(2), patient)
+    await until('it has both', () => worker.sink.status().partitions === 2)
     await full.letGo()
     insertsMayRun.resolve()
-    await vi.waitFor(async () => expect(await story.positions()).toEqual([30, 60]), patient)
+    await eventually(
+      () => story.positions(),
+      (positions) => positions.join() === '30,60',
+    )
   })
 
   it('finds its rows again when Postgres has lost the last positions', async () => {
@@ -200,7 +204,7 @@ describe('the ClickHouse sink', () => {
       isAway ? Promise.reject(new Error('connect ECONNREFUSED')) : run(),
     )
     await using worker = story.start({ clickhouse })
-    await expect.poll(() => worker.errors.length, patient).toBeGreaterThan(5)
+    await until('it has tried again and again', () => worker.errors.length > 5)
     expect(await story.counts()).toEqual({ rows: 0, places: 0 })
     isAway = false
     await story.untilWhole()
@@ -221,15 +225,16 @@ describe('the ClickHouse sink', () => {
       {
         await using pool = world.newPool()
         const { isDead, step } = deathAt(call, 'after')
-        await using _ = story.start({
+        await using first = story.start({
           clickhouse: wrapped(world.clickhouse, step),
           pool: wrappedPool(pool, step),
           stopsAtErrors: true,
         })
-        await vi.waitFor(async () => expect(isDead() || (await isApplied(story))).toBe(true), patient)
+        const isOver = async () => isDead() || first.errors.length > 0 || (await isApplied(story))
+        await until('it has died or is done', isOver)
       }
       await using _ = story.start()
-      await vi.waitFor(async () => expect(await isApplied(story)).toBe(true), patient)
+      await until('it is applied', () => isApplied(story))
       expect(await story.counts()).toEqual({ rows: 32, places: 32 })
       expect(await story.accounts()).toEqual({ applied: 32, deadLettered: 1, unaccounted: 0 })
     },
@@ -240,7 +245,7 @@ describe('the ClickHouse sink', () => {
     await story.append(300)
     for (let takeOvers = 0; takeOvers < 3; takeOvers++) {
       await using worker = story.start()
-      await vi.waitFor(() => expect(worker.sink.status().partitions).toBe(3), patient)
+      await until('it has all', () => worker.sink.status().partitions === 3)
       await story.untilWhole()
     }
     // The backup knows neither epochs nor positions of these partitions.
@@ -260,10 +265,10 @@ describe('the ClickHouse sink', () => {
     )
     const limits = { maxRows: 200, lingerMs: 0 }
     await using worker = story.start({ clickhouse, limits })
-    await vi.waitFor(() => expect(worker.sink.status().flushes).toBeGreaterThan(0), patient)
+    await until('it writes', () => worker.sink.status().flushes > 0)
     isAway = true
     for (let times = 1; times <= 5; times++) {
-      await vi.waitFor(() => expect(worker.errors.length).toBeGreaterThan(times), patient)
+      await until('it has tried again', () => worker.errors.length > times)
       // A partition that finds room takes what was read with it.
       expect(worker.sink.status().pendingRows).toBeLessThanOrEqual(200 + 3 * 1_000)
     }
@@ -305,7 +310,9 @@ const dieAt = async (world: World, call: number, when: 'before' | 'after'): Prom
       limits,
       stopsAtErrors: true,
     })
-    await vi.waitFor(() => expect(isDead() || first.sink.status().rowsWritten === 90).toBe(true), patient)
+    // What stood still for long loses a partition on its own, and makes no more calls for it.
+    const isOver = () => isDead() || first.errors.length > 0 || first.sink.status().rowsWritten === 90
+    await until('it has died or is done', isOver)
   }
   await using _ = story.start({ limits })
   await story.appendOnce(30)
@@ -326,8 +333,6 @@ const deathAt = (call: number, when: 'before' | 'after'): { isDead: () => boolea
     },
   }
 }
-
-const patient = { timeout: 120_000, interval: 5 }
 
 const dead = () => new EmbudoError('dead', 'this process is dead', { retriable: true })
 
@@ -357,15 +362,14 @@ const wrapped = (client: ClickHouseClient, step: Step): ClickHouseClient =>
     },
   })
 
-/** What ClickHouse reads over HTTP, and waits for until `end` says what it is. */
 /** The first record of a partition, by an earlier owner whose insert lasts until the test lets it end. */
-const slowInsert = async (
+const slowInsert = (
   world: World,
   story: Story,
   partition: number,
   source: { readonly url: string },
-) => {
-  await world.clickhouse.command({
+): Promise<unknown> => {
+  const inserted = world.clickhouse.command({
     query:
       'INSERT INTO webinar_attended_g1 (_topic, _partition, _offset, _type) ' +
       "SELECT {topic:String}, {partition:UInt32}, place, 'webinar_attended' " +
@@ -374,8 +378,12 @@ const slowInsert = async (
     query_id: `embudo:events:1:${story.topic}/${partition}:slow`,
     clickhouse_settings: { http_receive_timeout: 600 },
   })
+  // Whoever waits for it is told, once he does.
+  inserted.catch(() => {})
+  return inserted
 }
 
+/** What ClickHouse reads over HTTP, and waits for until `end` says what it is. */
 const heldSource = async () => {
   const reading = Promise.withResolvers<ServerResponse>()
   const server = createServer((request, response) => {

@@ -13,22 +13,25 @@ import { kafkaLog } from '../../src/log/kafka-log.ts'
 import { passThrough } from '../../src/privacy/pass-through.ts'
 import { attended, catalog, codec } from '../integration/http/http-face.ts'
 import { head, post, RawClient } from '../integration/http/raw-client.ts'
-import { until } from '../processes.ts'
+import { eventually, until } from '../processes.ts'
 import { handMovedClock } from './hand-moved-clock.ts'
 import { kafkaProxy, PRODUCE } from './kafka-proxy.ts'
 
 const KIB = 1024
 const deliveryTimeoutMs = 5_000
+/** Of what is not under test. */
+const patient = { connectTimeoutMs: 60_000, requestTimeoutMs: 60_000 }
 
 /** The face of ingestion before a broker that can be made to fall silent. */
 const start = async (maxInFlightBytes: number) => {
   const { kafkaBrokers } = inject('parts')
   const proxy = await kafkaProxy(kafkaBrokers)
   const clientId = 'ingest-broker'
-  const beside = await kafkaLog({ brokers: [kafkaBrokers], clientId })
+  const beside = await kafkaLog({ brokers: [kafkaBrokers], clientId, ...patient })
   const clock = handMovedClock()
   const options = { brokers: [proxy.address], clientId, deliveryTimeoutMs }
-  const log = await kafkaLog(options, { clock })
+  const open = () => kafkaLog(options, { clock }).catch(() => undefined)
+  const log = (await eventually(open, (log) => log !== undefined))!
   const prefix = `${randomUUID()}.`
   await beside.ensureTopics(
     catalog.topics.map(({ name, partitions }) => ({

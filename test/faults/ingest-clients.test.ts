@@ -59,18 +59,18 @@ afterEach(async () => {
 /** As one piece, which is read as one. */
 const together = (head: string, body: Buffer) => Buffer.concat([Buffer.from(head), body])
 
-/** The server goes on as if nothing had been. */
-const stillServes = async () => {
-  const client = await connect('127.0.0.9')
-  expect((await client.send(post(one)).answer()).status).toBe(202)
+/** The server goes on as if nothing had been. Where its patience is short, one that stood still is let go as well. */
+const stillServes = async ({ isShort = false } = {}): Promise<void> => {
+  const client = (await connect('127.0.0.9')).send(post(one))
+  await until('it is answered', () => client.answers.length > 0 || (isShort && client.socket.closed))
+  const status = client.answers[0]?.status ?? 408
+  return isShort && status === 408 ? await stillServes({ isShort }) : expect(status).toBe(202)
 }
 
-describe('a client that writes the whole address, as proxies do', () => {
-  it('is answered', async () => {
-    const client = await connect()
-    client.send(post(one, {}, 'http://embudo/api/events'))
-    expect((await client.answer()).status).toBe(202)
-  })
+it('a client that writes the whole address, as proxies do, is answered', async () => {
+  const client = await connect()
+  client.send(post(one, {}, 'http://embudo/api/events'))
+  expect((await client.answer()).status).toBe(202)
 })
 
 describe('a client that closes its side', () => {
@@ -102,7 +102,7 @@ describe('a slow client', () => {
     expect(status).toBe(408)
     expect(JSON.parse(body)).toMatchObject({ code: 'request_timeout', retriable: true })
     await client.closed()
-    await stillServes()
+    await stillServes({ isShort: true })
   })
 
   it.each([
@@ -208,7 +208,7 @@ describe('a slow client', () => {
     await until('answers wait', () => face.admission.heldBytes > 9_999 * 256)
     await until('the server has let it go', async () => (await connections()) === 0)
     await until('nothing is held', () => face.admission.heldBytes === 0)
-    await stillServes()
+    await stillServes({ isShort: true })
   })
 })
 

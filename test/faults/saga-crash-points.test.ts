@@ -64,7 +64,7 @@ const dieAt = async (pool: Pool, point: number, when: 'before' | 'after'): Promi
   // A dead process lets go of nothing; stopping it here only ends its loops.
   await Promise.resolve(first?.[Symbol.asyncDispose]()).catch(() => {})
 
-  await using _second = await startWorker({ ...options, pool })
+  await using _second = await startWorker({ ...options, pool, leaseMs: 3_000 })
   expect([(await ended(pool, paid))!.state, (await ended(pool, declined))!.state]).toEqual([
     'COMPLETED',
     'COMPENSATED',

@@ -14,6 +14,7 @@ import {
 } from '../integration/saga/world.ts'
 
 const { databaseUrl, kafkaBrokers } = inject('parts')
+const patient = { connectTimeoutMs: 60_000, requestTimeoutMs: 60_000, deliveryTimeoutMs: 600_000 }
 
 /** mulberry32: the same kills for the same seed. */
 const seeded = (seed: number) => (): number => {
@@ -29,7 +30,7 @@ it.each([1, 2])(
     const random = seeded(seed)
     const prefix = `kill${randomUUID().slice(0, 8)}.`
     await using database = await makeDatabase(databaseUrl)
-    await using log = await kafkaLog({ brokers: [kafkaBrokers], clientId: 'saga-kill' })
+    await using log = await kafkaLog({ brokers: [kafkaBrokers], clientId: 'saga-kill', ...patient })
     await makeTopics(log, prefix)
 
     const methods = ['pm_card_visa', 'pm_card_visa', 'pm_embudo_flaky', 'pm_card_chargeDeclined']

@@ -14,7 +14,7 @@ import {
 it('sagas whose connections are cut, and whose log is away for a while, all end, and what they did adds up', async () => {
   await using database = await makeDatabase(inject('parts').databaseUrl)
   await using log = await makeLog()
-  await using _worker = await startWorker({ sagas: [enrollment], pool: database.pool, log, leaseMs: 500 })
+  await using _worker = await startWorker({ sagas: [enrollment], pool: database.pool, log, leaseMs: 3_000 })
   const count = 80
   const cutter = new Client({ connectionString: database.url })
   await cutter.connect()

@@ -9,7 +9,8 @@ const { databaseUrl, brokers, prefix } = JSON.parse(process.argv[2]!) as Record<
   string
 >
 const pool = new Pool({ connectionString: databaseUrl, max: 10 })
-const log = await kafkaLog({ brokers: [brokers], clientId: 'saga-worker' })
+const patient = { connectTimeoutMs: 60_000, requestTimeoutMs: 60_000 }
+const log = await kafkaLog({ brokers: [brokers], clientId: 'saga-worker', ...patient })
 await startWorker({
   sagas: [enrollment],
   pool,

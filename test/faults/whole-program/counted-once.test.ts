@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../../processes.ts'
 import { Program } from '../../program.ts'
+import { get, rebuild } from './asking.ts'
 import { readLog } from './log-reader.ts'
 import { untilQuiet } from './oracle.ts'
 import { Stores } from './stores.ts'
@@ -37,8 +37,6 @@ const send = async (...events: readonly object[]): Promise<void> => {
   expect(response.status).toBe(202)
 }
 
-const get = async (path: string): Promise<unknown> => (await fetch(`${program.run.http}${path}`)).json()
-
 const quiet = async (): Promise<void> => {
   await using stores = new Stores(program.run)
   await untilQuiet(program.run, stores)
@@ -46,10 +44,10 @@ const quiet = async (): Promise<void> => {
 
 const expectOneEach = async (): Promise<void> => {
   await quiet()
-  expect(await get('/api/leads/L-1')).toMatchObject({ webinarsAttended: 2, attendanceSeconds: 120 })
-  expect(await get('/api/leads/L-1/events')).toMatchObject({ items: [{ id: 'a-1' }, { id: 'a-2' }] })
-  expect(await get('/api/read-models/webinar_stats')).toMatchObject({ items: [{ attendances: 2 }] })
-  expect(await get('/api/sagas')).toMatchObject({ items: [{ subject: 'E-1', state: 'COMPLETED' }] })
+  expect(await get(program, '/api/leads/L-1')).toMatchObject({ webinarsAttended: 2, attendanceSeconds: 120 })
+  expect(await get(program, '/api/leads/L-1/events')).toMatchObject({ items: [{ id: 'a-1' }, { id: 'a-2' }] })
+  expect(await get(program, '/api/read-models/webinar_stats')).toMatchObject({ items: [{ attendances: 2 }] })
+  expect(await get(program, '/api/sagas')).toMatchObject({ items: [{ subject: 'E-1', state: 'COMPLETED' }] })
   await using stores = new Stores(program.run)
   const rows = await stores.clickhouse('SELECT _event_id AS id FROM webinar_attended ORDER BY id')
   expect(rows).toEqual([{ id: 'a-1' }, { id: 'a-2' }])
@@ -75,11 +73,7 @@ describe('what a sender says again', { timeout: 300_000 }, () => {
   })
 
   it('counts once in a rebuild', async () => {
-    await program.ask('projections', 'rebuild', 'lead_profile')
-    await until('the rebuilt generation is live', async () => {
-      const { items } = (await get('/api/projections')) as { items: { name: string; rebuild: unknown }[] }
-      return items.some(({ name, rebuild }) => name === 'lead_profile' && rebuild === null)
-    })
+    await rebuild(program, 'lead_profile')
     await expectOneEach()
   })
 })

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { stderr } from 'node:process'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { type EmbeddedParts, startEmbedded } from '../../../src/embedded/start.ts'
-import { until } from '../../processes.ts'
+import { until, untilGone } from '../../processes.ts'
 import { Program } from '../../program.ts'
 import { type KafkaProxy, kafkaProxy, PRODUCE } from '../kafka-proxy.ts'
 import { extent } from './extent.ts'
@@ -111,8 +111,9 @@ it('an event whose acknowledgement by the broker was lost is sent again and coun
 
 /** The broker has done the next append, and its answer never comes. */
 const swallowOne = async (proxy: KafkaProxy): Promise<void> => {
-  const [before, asked] = [proxy.swallowed, proxy.count(PRODUCE)]
-  proxy.judge = (apiKey, nth) => (apiKey === PRODUCE && nth === asked + 1 ? 'swallow the answer' : 'pass')
+  const before = proxy.swallowed
+  const isDue = (apiKey: number) => apiKey === PRODUCE && proxy.swallowed === before
+  proxy.judge = (apiKey) => (isDue(apiKey) ? 'swallow the answer' : 'pass')
   await until('the answer to an append is lost', () => proxy.swallowed > before)
 }
 
@@ -131,12 +132,14 @@ const commit = async (fault: Fault, program: Program): Promise<void> => {
     case 'http and worker':
       await Promise.all([program.killRole('http'), program.killRole('worker')])
       return
-    case 'supervisor':
+    case 'supervisor': {
       // Its children end by themselves; the next one does not wait for them.
-      await program.processes()
+      const processes = await program.processes()
       await program.signal('up', 'SIGKILL')
+      await untilGone(processes.filter(({ pid }) => program.run.pids.up?.includes(pid)))
       await program.start()
       return
+    }
     case 'everything':
       await program.kill()
       await program.start()

@@ -3,6 +3,7 @@ import { Kafka, logLevel } from 'kafkajs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../processes.ts'
 import { Program } from '../../program.ts'
+import { ask, rebuild } from './asking.ts'
 import { extent } from './extent.ts'
 import { untilQuiet } from './oracle.ts'
 import { Stores } from './stores.ts'
@@ -46,10 +47,8 @@ const produce = async (key: string, value: Buffer): Promise<void> => {
 const lettersOf = async (
   projection: string,
 ): Promise<{ id: string; subject: string; cause: string; waiting: number }[]> => {
-  const answer = JSON.parse(
-    await program.ask('dead-letters', 'list', '--projection', projection, '--limit', '1000', '--json'),
-  )
-  return answer.items
+  const list = ['dead-letters', 'list', '--projection', projection, '--limit', '1000', '--json']
+  return JSON.parse(await ask(program, list)).items
 }
 
 const quiet = async (): Promise<void> => {
@@ -104,7 +103,7 @@ describe(story, { timeout: 600_000 }, () => {
       const [letter] = await lettersOf(projection)
       const { data } = attended('L-7', 'W-mended', 120)
       const edit = ['dead-letters', 'edit', letter!.id, '--data', JSON.stringify(data), '--reason', 'mended']
-      await program.ask(...edit)
+      await ask(program, edit, /settled/)
     }
     await quiet()
     await expectWhole()
@@ -115,7 +114,7 @@ describe(story, { timeout: 600_000 }, () => {
     await program.start()
     await quiet()
     await expectWhole()
-    await program.ask('projections', 'rebuild', 'lead_profile')
+    await rebuild(program, 'lead_profile')
     await expectWhole()
   })
 

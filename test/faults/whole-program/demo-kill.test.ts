@@ -11,15 +11,37 @@ const leads = extent({ full: 10_000, short: 2_000 })
 const kills = extent({ full: 8, short: 3 })
 /** A lead has about seven events. */
 const events = leads * 6.5
-const seed = 7
+const firstSeed = 7
 
 it(`nothing accepted is lost and nothing is counted twice when everything is killed ${kills} times`, async () => {
+  await using program = await Program.start()
+  const accepted: Accepted[] = []
+  // One that has told faster than it was watched has met no kill: then the next is told, with others.
+  for (let seed = firstSeed, met = 0; met === 0; seed++) {
+    const told = await tellAndKill(program, seed)
+    met = told.met
+    accepted.push(...told.accepted)
+  }
+  const records = await expectExactlyOnce(program.run)
+  const inLog = new Set(records.map(({ id, source }) => `${source} ${id}`))
+  expect(accepted.filter(({ id, source }) => !inLog.has(`${source} ${id}`))).toEqual([])
+}, 900_000)
+
+interface Accepted {
+  readonly id: string
+  readonly source: string
+}
+
+/** `met`: how many of the kills came while it was told. */
+const tellAndKill = async (
+  program: Program,
+  seed: number,
+): Promise<{ met: number; accepted: readonly Accepted[] }> => {
   const random = seeded(seed)
   const moments = Array.from({ length: kills }, (_, n) =>
     Math.floor(((n + random()) / kills) * events * 0.75),
   )
-  await using program = await Program.start()
-  const ledger = join(program.dataDir, 'ledger')
+  const ledger = join(program.dataDir, `ledger-${seed}`)
   const teller = program.command(
     'demo',
     '--leads',
@@ -41,17 +63,12 @@ it(`nothing accepted is lost and nothing is counted twice when everything is kil
     await program.kill()
     await program.start()
   }
-  // Where it has told faster than it was watched, some come too late; not all of them.
-  expect(met).toBeGreaterThan(0)
-
   const { status, stdout, stderr } = await demo
   expect(`${status} ${stderr.slice(-500)}`).toMatch(/^0 /)
-  const accepted = linesOf(ledger).map((line) => JSON.parse(line) as { id: string; source: string })
+  const accepted = linesOf(ledger).map((line) => JSON.parse(line) as Accepted)
   expect(JSON.parse(stdout)).toMatchObject({ accepted: accepted.length, rejected: 0 })
-  const records = await expectExactlyOnce(program.run)
-  const inLog = new Set(records.map(({ id, source }) => `${source} ${id}`))
-  expect(accepted.filter(({ id, source }) => !inLog.has(`${source} ${id}`))).toEqual([])
-}, 900_000)
+  return { met, accepted }
+}
 
 const linesOf = (ledger: string): string[] => readFileSync(ledger, 'utf8').trimEnd().split('\n')
 

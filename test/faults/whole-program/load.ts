@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { until } from '../../processes.ts'
 import type { Program } from '../../program.ts'
 
 /** Events of the funnel of some leads: event n is the same at every call. */
@@ -56,13 +57,19 @@ export const startLoad = (
   const accepted: string[] = []
   const stopping = new AbortController()
   let n = from
+  let isAcknowledged = true
+  const sendNext = async (): Promise<boolean> => {
+    const events = Array.from({ length: batch }, (_, i) => funnelEvent(n + i, leads))
+    isAcknowledged = await send(program, events)
+    if (isAcknowledged) {
+      for (const { id } of events) accepted.push(String(id))
+      n += batch
+    }
+    return isAcknowledged
+  }
   const run = async () => {
     while (!stopping.signal.aborted) {
-      const events = Array.from({ length: batch }, (_, i) => funnelEvent(n + i, leads))
-      if (await send(program, events)) {
-        for (const { id } of events) accepted.push(String(id))
-        n += batch
-      }
+      await sendNext()
       await delay(everyMs)
     }
   }
@@ -74,6 +81,8 @@ export const startLoad = (
     async stop() {
       stopping.abort()
       await running
+      // What was given up may still come into the log, unseen by whoever reads it next.
+      if (!isAcknowledged) await until('the last batch is accepted', sendNext)
       return accepted
     },
   }

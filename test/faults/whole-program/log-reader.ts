@@ -1,6 +1,7 @@
 import avsc from 'avsc'
-import { Kafka, logLevel } from 'kafkajs'
+import { Kafka, type KafkaMessage, logLevel } from 'kafkajs'
 import type { RunFile } from '../../../src/run-file.ts'
+import { until } from '../../processes.ts'
 
 /** A record of the log as another program sees it: kafkajs's own consumer, the registry over HTTP, plain avsc. */
 export interface LogRecord {
@@ -35,14 +36,15 @@ export const readLog = async (
   const admin = kafka.admin()
   await admin.connect()
   const topics = wanted ?? (await admin.listTopics()).filter((topic) => topic.startsWith('embudo.'))
-  const places = new Map<string, { next: number; readonly end: number }>()
+  /** By partition: where it is to be read to, and the offset that comes next. */
+  const ends = new Map<string, number>()
+  const next = new Map<string, number>()
   for (const topic of topics) {
     for (const { partition, low, high } of await admin.fetchTopicOffsets(topic))
-      places.set(`${topic}:${partition}`, { next: Number(low), end: Number(high) })
+      if (Number(high) > Number(low)) ends.set(`${topic}:${partition}`, Number(high))
   }
   await admin.disconnect()
-  const missing = () => [...places.values()].reduce((sum, { next, end }) => sum + Math.max(0, end - next), 0)
-  if (missing() === 0) return []
+  if (ends.size === 0) return []
 
   const decode = decoder(addresses.registry)
   const read = async (value: Buffer): Promise<Pick<LogRecord, 'data' | 'isPoison'>> => {
@@ -53,47 +55,56 @@ export const readLog = async (
       return { data: {}, isPoison: true }
     }
   }
+  const recordOf = async (
+    topic: string,
+    partition: number,
+    { offset, key, value, headers = {} }: KafkaMessage,
+  ): Promise<LogRecord> => {
+    const text = Object.fromEntries(Object.entries(headers).map(([name, header]) => [name, `${header}`]))
+    return {
+      topic,
+      partition,
+      offset: Number(offset),
+      key: String(key),
+      headers: text,
+      id: text.ce_id ?? '',
+      source: text.ce_source ?? '',
+      type: text.ce_type ?? '',
+      time: text.ce_time ?? '',
+      ...(await read(value ?? Buffer.alloc(0))),
+    }
+  }
   const records: LogRecord[] = []
-  const consumer = kafka.consumer({ groupId: `reader-${process.pid}-${performance.now()}` })
+  const groupId = `reader-${process.pid}-${performance.now()}`
+  const consumer = kafka.consumer({ groupId, sessionTimeout: 300_000 })
   await consumer.connect()
   await consumer.subscribe({ topics: [...topics], fromBeginning: true })
-  const whole = Promise.withResolvers<void>()
+  const failures: unknown[] = []
   await consumer.run({
     eachBatch: async ({ batch: { topic, partition, messages } }) => {
-      const place = places.get(`${topic}:${partition}`)!
       try {
-        for (const { offset, key, value, headers = {} } of messages) {
-          // A consumer that has lost its place in the group begins again where it began.
-          if (Number(offset) < place.next) continue
-          place.next = Number(offset) + 1
-          if (!isKept(String(key))) continue
-          const text = Object.fromEntries(
-            Object.entries(headers).map(([name, header]) => [name, `${header}`]),
-          )
-          records.push({
-            topic,
-            partition,
-            offset: Number(offset),
-            key: String(key),
-            headers: text,
-            id: text.ce_id ?? '',
-            source: text.ce_source ?? '',
-            type: text.ce_type ?? '',
-            time: text.ce_time ?? '',
-            ...(await read(value ?? Buffer.alloc(0))),
-          })
-        }
+        const kept = messages.filter(({ key }) => isKept(String(key)))
+        const decoded = await Promise.all(kept.map((message) => recordOf(topic, partition, message)))
+        // A consumer that has left its group for a moment is given again what it has not confirmed.
+        const place = `${topic}:${partition}`
+        const from = next.get(place) ?? 0
+        for (const record of decoded) if (record.offset >= from) records.push(record)
+        next.set(place, Math.max(from, Number(messages.at(-1)?.offset ?? -1) + 1))
       } catch (error) {
-        return whole.reject(error)
+        failures.push(error)
       }
-      if (missing() === 0) whole.resolve()
     },
   })
-  const tooLong = setTimeout(() => whole.reject(new Error(`${missing()} records did not come`)), patienceMs)
   try {
-    await whole.promise
+    await until(
+      'each record has come',
+      () => {
+        if (failures.length > 0) throw failures[0]
+        return [...ends].every(([place, end]) => (next.get(place) ?? 0) >= end)
+      },
+      patienceMs,
+    )
   } finally {
-    clearTimeout(tooLong)
     await consumer.disconnect()
   }
   return records

@@ -34,7 +34,7 @@ beforeAll(async () => {
 })
 afterAll(() => program[Symbol.asyncDispose]())
 
-describe('a client', { timeout: 120_000 }, () => {
+describe('a client', { timeout: 600_000 }, () => {
   it('that pauses in the middle of its body has what it sent in the log meanwhile, and all of it in the end', async () => {
     const before = await logLength()
     const half = shortBody / 2

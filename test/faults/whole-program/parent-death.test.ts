@@ -65,7 +65,7 @@ describe('embudo up', { timeout: 600_000 }, () => {
       await program.processes()
 
       expect(await program.stop(signal)).toBe(0)
-      expect(await program.survivors()).toEqual([])
+      await untilGone(await program.processes(), 60_000)
       expect(await program.readRunFile()).toBeUndefined()
 
       const before = program.said.length

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { RunFile } from '../../../src/run-file.ts'
-import { until } from '../../processes.ts'
+import { until, untilGone } from '../../processes.ts'
 import { Program } from '../../program.ts'
 import { Ledger } from './ledger.ts'
 import { expectExactlyOnce } from './oracle.ts'
@@ -73,6 +73,6 @@ describe('an embedded part that ends', { timeout: 400_000 }, () => {
   it('leaves nothing running after a stop', async () => {
     await program.processes()
     expect(await program.stop()).toBe(0)
-    expect(await program.survivors()).toEqual([])
+    await untilGone(await program.processes(), 60_000)
   })
 })

@@ -56,18 +56,17 @@ export class Role implements AsyncDisposable {
   }
 
   /** Until it serves: one that cannot reach a part as it starts is started again, as by any supervisor. */
-  async insist(attempts = 10): Promise<void> {
+  async start(attempts = 10): Promise<void> {
     for (let left = attempts; ; left--) {
       try {
-        return await this.start()
+        return await this.#startOnce()
       } catch (error) {
-        if (left === 0) throw error
+        if (left <= 1) throw error
       }
     }
   }
 
-  /** Waits until it serves. */
-  async start(): Promise<void> {
+  async #startOnce(): Promise<void> {
     this.#isToEnd = false
     const inherited = Object.entries(env).filter(([name]) => !configures.test(name))
     const child = spawn(execPath, [join(this.#folder, 'src/main.ts'), 'start', '--roles', this.#roles], {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../../processes.ts'
+import { until, untilGone } from '../../processes.ts'
 import { Program } from '../../program.ts'
 import { type Load, startLoad } from './load.ts'
 import { expectExactlyOnce } from './oracle.ts'
@@ -19,8 +19,7 @@ beforeAll(async () => {
   load = startLoad(program)
 })
 afterAll(async () => {
-  await load.stop()
-  await program[Symbol.asyncDispose]()
+  await load.stop().finally(() => program[Symbol.asyncDispose]())
 })
 
 const httpProcesses = async (): Promise<{ http: readonly number[]; address: string }> => {
@@ -101,7 +100,7 @@ describe('under load', { timeout: 600_000 }, () => {
     await program.signal('worker', 'SIGCONT')
     expect(await stopped).toBe(0)
     expect(program.said.slice(before)).not.toContain('starting it again')
-    expect(await program.survivors()).toEqual([])
+    await untilGone(await program.processes(), 60_000)
     await program.start()
     await untilMoreIsAccepted(100)
   })

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../processes.ts'
 import { Program } from '../../program.ts'
+import { ask, get } from './asking.ts'
 import { effectsOf, enroll, eventsOf } from './enrollments.ts'
 import { readLog } from './log-reader.ts'
 import { untilQuiet } from './oracle.ts'
@@ -28,18 +29,16 @@ interface Saga {
   }[]
 }
 
-const get = async (path: string): Promise<unknown> => (await fetch(`${program.run.http}${path}`)).json()
-
 /** The saga as /api/sagas shows it, once it has ended and all its news is in the log. */
 const ended = async (enrollmentId: string): Promise<Saga> => {
   let saga: Saga | undefined
   await until(`${enrollmentId} has ended`, async () => {
-    const { items } = (await get(`/api/sagas?subject=${enrollmentId}`)) as { items: Saga[] }
+    const { items } = (await get(program, `/api/sagas?subject=${enrollmentId}`)) as { items: Saga[] }
     saga = items[0]
     return saga !== undefined && saga.endedAt !== null
   })
   await untilQuiet(program.run, stores)
-  return (await get(`/api/sagas/${saga?.id}`)) as Saga
+  return (await get(program, `/api/sagas/${saga?.id}`)) as Saga
 }
 
 /** The ten minutes that a payment may take are over, in a moment. */
@@ -106,7 +105,7 @@ describe('an enrollment', { timeout: 300_000 }, () => {
     expect(timeline.at(-1)?.what).toBe('compensated')
     expect(JSON.stringify(timeline)).toContain('card_declined')
     expect(timeline.some(({ step }) => step === 'update_crm')).toBe(false)
-    const shown = await program.ask('sagas', 'show', id)
+    const shown = await ask(program, ['sagas', 'show', id])
     expect(shown).toContain('COMPENSATED')
     expect(shown).toContain('card_declined')
   })
