@@ -182,11 +182,6 @@ export class Program implements AsyncDisposable {
     return stdout
   }
 
-  /** Everything of it that runs. */
-  async survivors(): Promise<readonly ProcessIdentity[]> {
-    return await alive(await this.processes())
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     const processes = await this.processes()
     await signalTo(processes, 'SIGCONT')
