@@ -143,7 +143,8 @@ const patienceWithTopics: Patience = {
   mayPass: (error, attempt) => isRetriable(error) || attempt <= 5,
 }
 
-const untilMade: Patience = { ...patience, mayPass: () => true }
+/** Of a cluster that has just come up, each broker hears of a topic in its own time. */
+const untilMade: Patience = { attempts: 100, mayPass: () => true }
 
 const LATEST = -1
 const EARLIEST = -2
