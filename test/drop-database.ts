@@ -1,16 +1,21 @@
 import type { ClientBase, Pool } from 'pg'
 import { until } from './processes.ts'
 
-/** Whoever is still connected is cut off; where that takes longer than the five seconds that Postgres waits, again. */
-export const dropDatabase = (server: Pick<ClientBase | Pool, 'query'>, name: string): Promise<void> =>
-  until(`the database ${name} is dropped`, async () => {
+/**
+ * Postgres waits five seconds for sessions that are ending: cut off while it ends, a client's pool would have an error
+ * that nobody hears. Whoever is still connected after some tries is cut off.
+ */
+export const dropDatabase = async (server: Pick<ClientBase | Pool, 'query'>, name: string): Promise<void> => {
+  let tries = 0
+  await until(`the database ${name} is dropped`, async () => {
     try {
-      await server.query(`drop database ${name} with (force)`)
+      await server.query(`drop database ${name}${++tries > 4 ? ' with (force)' : ''}`)
       return true
     } catch (error) {
       if ((error as { code?: string }).code === objectInUse) return false
       throw error
     }
   })
+}
 
 const objectInUse = '55006'

@@ -31,6 +31,7 @@ beforeAll(async () => {
     connectionString: Object.assign(new URL(databaseUrl), { pathname: `/${database}` }).href,
     max: 4,
   })
+  pool.on('error', () => {})
   await pool.query('create schema embudo')
   for (const model of [leadProfile, webinarStats]) {
     const table = tableOf(model, 1)
