@@ -47,7 +47,7 @@ export const joinMembership = async ({
   let live: readonly string[] = []
   let lastSeen = performance.now()
 
-  const beatOnce = async (): Promise<void> => {
+  const beat = async (): Promise<void> => {
     const { rows } = await pool.query<{ id: string }>(
       `with beat as (
          insert into embudo.workers (id, seen_at) values ($1, now())
@@ -63,12 +63,6 @@ export const joinMembership = async ({
     become(rows.map((row) => row.id))
   }
 
-  let beating: Promise<void> = Promise.resolve()
-  const beat = (): Promise<void> => {
-    beating = beatOnce()
-    return beating
-  }
-
   const become = (workers: readonly string[]): void => {
     if (workers.join() === live.join()) return
     logger.info({ workers }, 'the live processes changed')
@@ -77,8 +71,9 @@ export const joinMembership = async ({
   }
 
   await beat()
+  let beating = Promise.resolve()
   const timer = setInterval(() => {
-    beat().catch((error: unknown) => {
+    beating = beat().catch((error: unknown) => {
       logger.warn({ error: messageOf(error) }, 'heartbeat failed')
       // Others have taken our partitions by now: what we still do in them would be refused.
       if (performance.now() - lastSeen > ttlMs) become([])
@@ -96,7 +91,7 @@ export const joinMembership = async ({
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
       // One that is under way would write the row again.
-      await beating.catch(() => {})
+      await beating
       await pool.query('delete from embudo.workers where id = $1', [worker]).catch(() => {})
     },
   }

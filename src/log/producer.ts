@@ -214,7 +214,7 @@ export class Producer {
 
   // What was given up while the connection was opened is not sent: its caller was told that it is not there.
   #stillWanted(taken: readonly Sent[]): readonly Sent[] {
-    for (const { queue, batch } of taken) if (batch.isSettled) this.#retry(queue, batch, 'given up')
+    for (const { queue, batch } of taken) if (batch.isSettled) this.#letGo(queue)
     return taken.filter(({ batch }) => !batch.isSettled)
   }
 
@@ -264,6 +264,12 @@ export class Producer {
     }
   }
 
+  // Its batch in flight was given up: the next one begins a new epoch.
+  #letGo(queue: PartitionQueue): void {
+    queue.renew()
+    this.#finish(queue)
+  }
+
   #finish(queue: PartitionQueue): void {
     queue.inFlight = undefined
     if (queue.isIdle) this.#busy.delete(queue)
@@ -271,12 +277,8 @@ export class Producer {
 
   #retry(queue: PartitionQueue, batch: PendingBatch, why: string): void {
     this.#lastFault = why
+    if (batch.isSettled) return void this.#letGo(queue)
     queue.inFlight = undefined
-    if (batch.isSettled) {
-      queue.renew()
-      if (queue.isIdle) this.#busy.delete(queue)
-      return
-    }
     queue.batches.unshift(batch)
     this.#parts.notes.warn({ topic: queue.topic, partition: queue.partition, why }, 'append tried again')
     this.#postpone([queue])

@@ -55,21 +55,12 @@ export async function* recordsWithin(
   }
   const within = duplicatesWithin(definition)
   await using reader = log.reader()
-  const ending = new AbortController()
-  const ends = AbortSignal.any([signal, ending.signal])
   const start = Math.max(bounds.start, from - within)
-  const batches = distinct(reader.read(topic, partition, start, ends), {
+  const batches = distinct(reader.read(topic, partition, start, signal, to), {
     from,
     duplicatesWithin: within,
     hash: identityHash(),
   })
-  try {
-    for await (const { records, last } of batches) {
-      yield records.filter(({ offset }) => offset < to)
-      if (last.offset + 1 >= to) return
-    }
-    signal.throwIfAborted()
-  } finally {
-    ending.abort()
-  }
+  for await (const { records } of batches) yield records.filter(({ offset }) => offset < to)
+  signal.throwIfAborted()
 }
