@@ -3,7 +3,7 @@ import { COMPATIBILITY, SchemaRegistry, SchemaType } from '@kafkajs/confluent-sc
 import { type Catalog, type EventDefinition, type EventVersion, topicName } from '../define/catalog.ts'
 import { EmbudoError, messageOf } from '../define/error.ts'
 import type { AvroRecord } from '../define/field.ts'
-import { patiently } from './patiently.ts'
+import { patiently } from '../define/patiently.ts'
 
 /** Confluent's interface to a registry of schemas; subject `<topic>-<record full name>`. */
 export interface Registry {

@@ -1,8 +1,8 @@
 import { requests } from 'kafkajs/src/protocol/requests/index.js'
 import { EmbudoError, isRetriable } from '../define/error.ts'
+import { type Patience, type Pause, patiently } from '../define/patiently.ts'
 import type { Cluster } from './cluster.ts'
 import { KAFKA, kafkaErrorName } from './kafka-errors.ts'
-import { type Patience, type Pause, patiently } from './patiently.ts'
 import type { PartitionBounds, PartitionOffset, TopicSpec } from './port.ts'
 
 /** Creates the topics that are missing, and compares the partitions of all with what was asked for. */

@@ -1,7 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import { readPositions } from '../consumer/positions.ts'
 import type { Catalog } from '../define/catalog.ts'
 import { EmbudoError } from '../define/error.ts'
+import { type Patience, patiently } from '../define/patiently.ts'
 import type { Log, PartitionBounds } from '../log/port.ts'
 import { type Projection, topicsOf } from './definition.ts'
 import type { GenerationKind } from './generation-kind.ts'
@@ -91,6 +93,29 @@ export const projectionLifecycle = (parts: LifecycleParts): Lifecycle => {
     return await itemNow(name, to.generation)
   }
 
+  const switchOnce = async (name: string): Promise<GenerationItem> => {
+    const { kind, live, building, previous } = await found(name)
+    const newer =
+      building ?? (previous !== undefined && previous.generation > live.generation ? previous : undefined)
+    if (newer !== undefined) return await switchTo(name, kind, live, newer)
+    if (live.generation > 1) return itemOf(live)
+    throw new EmbudoError(
+      'nothing_to_switch',
+      `${name} has never been rebuilt: there is nothing to switch to`,
+    )
+  }
+
+  const rollBackOnce = async (name: string): Promise<GenerationItem> => {
+    const { kind, live, previous } = await found(name)
+    if (previous === undefined) {
+      throw new EmbudoError(
+        'nothing_to_roll_back',
+        `${name} has no previous generation any more; a rebuild makes a new one`,
+      )
+    }
+    return previous.generation > live.generation ? itemOf(live) : await switchTo(name, kind, live, previous)
+  }
+
   return {
     async rebuild(name, options) {
       const { projection } = await found(name)
@@ -113,28 +138,9 @@ export const projectionLifecycle = (parts: LifecycleParts): Lifecycle => {
       return await verifyGeneration(pool, kind, live, other, signal)
     },
 
-    async switch(name) {
-      const { kind, live, building, previous } = await found(name)
-      const newer =
-        building ?? (previous !== undefined && previous.generation > live.generation ? previous : undefined)
-      if (newer !== undefined) return await switchTo(name, kind, live, newer)
-      if (live.generation > 1) return itemOf(live)
-      throw new EmbudoError(
-        'nothing_to_switch',
-        `${name} has never been rebuilt: there is nothing to switch to`,
-      )
-    },
+    switch: (name) => patiently(delay, whileDisturbed, () => switchOnce(name)),
 
-    async rollback(name) {
-      const { kind, live, previous } = await found(name)
-      if (previous === undefined) {
-        throw new EmbudoError(
-          'nothing_to_roll_back',
-          `${name} has no previous generation any more; a rebuild makes a new one`,
-        )
-      }
-      return previous.generation > live.generation ? itemOf(live) : await switchTo(name, kind, live, previous)
-    },
+    rollback: (name) => patiently(delay, whileDisturbed, () => rollBackOnce(name)),
 
     async pause(name) {
       const { live, building } = await found(name)
@@ -159,6 +165,12 @@ export const projectionLifecycle = (parts: LifecycleParts): Lifecycle => {
       return itemOf({ ...dropped, state: 'retired' })
     },
   }
+}
+
+/** A reader lets go, or the other switch has done what was asked for: each time all is looked at anew. */
+const whileDisturbed: Patience = {
+  attempts: 3,
+  mayPass: (error) => error instanceof EmbudoError && error.code === 'switch_disturbed',
 }
 
 /** More than this cannot be caught up within the standstill of a switch. */

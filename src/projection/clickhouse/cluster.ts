@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ClickHouseSettings } from '@clickhouse/client'
+import { type Patience, patiently } from '../../define/patiently.ts'
 import { quoted } from './columns.ts'
 
 /** A cluster of ClickHouse whose replicas hold the tables: one shard. Without one, tables are on the one server. */
@@ -53,21 +54,15 @@ export const processesOf = (cluster: Cluster | undefined): string =>
  * Quorum writes that are not parallel are refused, before anything of them is written, while another into the same
  * table waits for its replicas: then this one is sent again in a moment.
  */
-export const oneAfterAnother = async <Answer>(
+export const oneAfterAnother = <Answer>(
   cluster: Cluster | undefined,
   write: () => Promise<Answer>,
-): Promise<Answer> => {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await write()
-    } catch (error) {
-      const isRefused = (error as { code?: unknown } | null)?.code === quorumIsBusy
-      if (cluster === undefined || !isRefused || attempt === mostAttempts) throw error
-      await sleep(100)
-    }
-  }
+): Promise<Answer> => (cluster === undefined ? write() : patiently(sleep, whileQuorumIsBusy, write))
+
+const whileQuorumIsBusy: Patience = {
+  attempts: 100,
+  mayPass: (error) => (error as { code?: unknown } | null)?.code === quorumIsBusy,
 }
 
 /** ClickHouse's UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE. */
 const quorumIsBusy = '286'
-const mostAttempts = 100

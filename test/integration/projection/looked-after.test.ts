@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import type { Log } from '../../../src/log/port.ts'
 import { projectionsConcern } from '../../../src/projection/failures.ts'
@@ -193,9 +194,12 @@ describe('a generation', () => {
     await expect(at.operator.switch(at.name)).rejects.toMatchObject({
       ...{ code: 'switch_disturbed', retriable: true },
     })
+    const switching = at.operator.switch(at.name)
+    // Longer than one try waits.
+    await delay(1_200)
     await reader.query('commit')
     reader.release()
-    expect(await onceThere(() => at.operator.switch(at.name))).toMatchObject({ generation: 2, state: 'live' })
+    expect(await switching).toMatchObject({ generation: 2, state: 'live' })
   })
 
   it('to go back to says why a partition of it has stopped', async () => {

@@ -1,4 +1,4 @@
-import { isRetriable } from '../define/error.ts'
+import { isRetriable } from './error.ts'
 
 /** On the clock of who waits. */
 export type Pause = (milliseconds: number) => Promise<void>
